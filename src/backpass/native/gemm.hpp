@@ -1,0 +1,37 @@
+// The matrix product under affine and convolution layers.
+#pragma once
+
+namespace backpass {
+
+// A matrix in memory: element (i, j) is data[i * row_stride + j * col_stride].  A transposed matrix is
+// the same memory with the two strides exchanged; one of them must be 1.
+template <class T>
+struct Matrix {
+    const T* data;
+    long rows, cols;
+    long row_stride, col_stride;
+};
+
+template <class T>
+Matrix<T> row_major(const T* data, long rows, long cols) {
+    return {data, rows, cols, cols, 1};
+}
+
+template <class T>
+Matrix<T> transposed(Matrix<T> m) {
+    return {m.data, m.cols, m.rows, m.col_stride, m.row_stride};
+}
+
+// What happens to C = A B on its way to memory, in this order.
+template <class T>
+struct Epilogue {
+    const T* bias = nullptr;  // (n,) added to every row
+    bool relu = false;        // negative values become zero
+    bool accumulate = false;  // added to what C holds (before bias and relu)
+};
+
+// C (m, n), rows `ldc` apart, = epilogue(A (m, k) B (k, n)).  C overlaps neither A nor B.
+template <class T>
+void gemm(T* c, long ldc, Matrix<T> a, Matrix<T> b, Epilogue<T> epilogue = {});
+
+}  // namespace backpass

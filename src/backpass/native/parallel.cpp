@@ -1,0 +1,218 @@
+#include "parallel.hpp"
+
+#include <pthread.h>
+#include <sched.h>
+
+#include <atomic>
+#include <condition_variable>
+#include <cstdint>
+#include <cstdlib>
+#include <memory>
+#include <mutex>
+#include <new>
+#include <thread>
+#include <vector>
+
+#if defined(__x86_64__)
+#include <immintrin.h>
+#endif
+
+namespace backpass {
+namespace {
+
+inline void pause() {
+#if defined(__x86_64__)
+    _mm_pause();
+#elif defined(__aarch64__)
+    asm volatile("isb");
+#endif
+}
+
+// A job is published as one 64-bit ticket: its number, how many pieces it has, and the next piece that
+// nobody has taken.  A thread takes a piece by moving `next` up with a compare-and-swap, so a thread that
+// wakes late cannot take a piece of a job that is over: the number no longer fits.
+struct Ticket {
+    static constexpr int bits = 18;
+    static constexpr std::uint64_t mask = (1u << bits) - 1;
+    static std::uint64_t make(std::uint64_t job, std::uint64_t pieces) { return job << (2 * bits) | pieces << bits; }
+    static std::uint64_t pieces(std::uint64_t ticket) { return ticket >> bits & mask; }
+    static std::uint64_t next(std::uint64_t ticket) { return ticket & mask; }
+    static bool open(std::uint64_t ticket) { return next(ticket) < pieces(ticket); }
+};
+
+// How long an idle worker looks for the next job before it sleeps: longer than the Python between two
+// training steps, shorter than a time slice, so that somebody else's threads get the core soon.
+constexpr int spins_before_sleep = 4000;  // some 50 to 150 us
+constexpr int spins_before_yield = 2000;
+
+thread_local bool inside_job = false;
+
+class Pool {
+public:
+    Pool() : threads_(1) {}
+
+    int threads() const { return threads_; }
+
+    void set_threads(int count) {
+        std::lock_guard<std::mutex> lock(busy_);
+        stop_workers();
+        threads_ = count;
+    }
+
+    void run(long pieces, Body body, void* context) {
+        if (pieces <= 1 || threads_ <= 1 || inside_job || !busy_.try_lock()) {
+            for (long piece = 0; piece < pieces; piece++) body(context, piece);
+            return;
+        }
+        std::lock_guard<std::mutex> lock(busy_, std::adopt_lock);
+        if (static_cast<int>(workers_.size()) < threads_ - 1) start_workers();
+        body_ = body;
+        context_ = context;
+        remaining_.store(pieces, std::memory_order_relaxed);
+        job_ = (job_ + 1) & ((1ull << (64 - 2 * Ticket::bits)) - 1);
+        ticket_.store(Ticket::make(job_, static_cast<std::uint64_t>(pieces)), std::memory_order_seq_cst);
+        if (asleep_.load(std::memory_order_seq_cst) > 0) {
+            std::lock_guard<std::mutex> sleep(sleep_);
+            wake_.notify_all();
+        }
+        inside_job = true;
+        take_pieces();
+        inside_job = false;
+        for (int spins = 0; remaining_.load(std::memory_order_acquire) != 0; spins++)
+            spins < spins_before_yield ? pause() : static_cast<void>(sched_yield());
+    }
+
+    // A child process after fork has the calling thread only: forget the others, start new ones on demand.
+    void forget_workers_after_fork() {
+        for (auto& worker : workers_) new (&worker) std::thread();  // their handles mean nothing here
+        workers_.clear();
+        new (&busy_) std::mutex();
+        new (&sleep_) std::mutex();
+        new (&wake_) std::condition_variable();
+        asleep_ = 0;
+        ticket_ = 0;
+        inside_job = false;
+    }
+
+private:
+    void take_pieces() {
+        std::uint64_t ticket = ticket_.load(std::memory_order_acquire);
+        while (Ticket::open(ticket)) {
+            if (!ticket_.compare_exchange_weak(ticket, ticket + 1, std::memory_order_acq_rel)) continue;
+            body_(context_, static_cast<long>(Ticket::next(ticket)));
+            remaining_.fetch_sub(1, std::memory_order_acq_rel);
+            ticket = ticket_.load(std::memory_order_acquire);
+        }
+    }
+
+    void work() {
+        inside_job = true;
+        FlushDenormals flush;
+        int spins = 0;
+        while (!stop_.load(std::memory_order_relaxed)) {
+            if (Ticket::open(ticket_.load(std::memory_order_acquire))) {
+                take_pieces();
+                spins = 0;
+            } else if (++spins < spins_before_sleep) {
+                pause();
+            } else {
+                std::unique_lock<std::mutex> lock(sleep_);
+                asleep_.fetch_add(1, std::memory_order_seq_cst);
+                wake_.wait(lock, [&] { return stop_.load() || Ticket::open(ticket_.load(std::memory_order_seq_cst)); });
+                asleep_.fetch_sub(1, std::memory_order_seq_cst);
+                spins = 0;
+            }
+        }
+    }
+
+    void start_workers() {
+        stop_ = false;
+        while (static_cast<int>(workers_.size()) < threads_ - 1) workers_.emplace_back([this] { work(); });
+    }
+
+    void stop_workers() {
+        {
+            std::lock_guard<std::mutex> lock(sleep_);
+            stop_ = true;
+            wake_.notify_all();
+        }
+        for (auto& worker : workers_) worker.join();
+        workers_.clear();
+    }
+
+    int threads_;
+    std::vector<std::thread> workers_;
+    std::mutex busy_;  // held while a job runs; a second Python thread then works alone
+    Body body_ = nullptr;
+    void* context_ = nullptr;
+    std::uint64_t job_ = 0;
+    alignas(64) std::atomic<std::uint64_t> ticket_{0};
+    alignas(64) std::atomic<long> remaining_{0};
+    alignas(64) std::atomic<int> asleep_{0};
+    std::atomic<bool> stop_{false};
+    std::mutex sleep_;
+    std::condition_variable wake_;
+};
+
+// Never destroyed: at exit workers may still be spinning, and the system ends them with the process.
+Pool& pool() {
+    static Pool* const instance = [] {
+        auto* made = new Pool();
+        pthread_atfork(nullptr, nullptr, [] { pool().forget_workers_after_fork(); });
+        return made;
+    }();
+    return *instance;
+}
+
+struct Scratch {
+    void* memory = nullptr;
+    std::size_t bytes = 0;
+    ~Scratch() { std::free(memory); }
+};
+
+}  // namespace
+
+int threads() { return pool().threads(); }
+
+void set_threads(int count) { pool().set_threads(count); }
+
+void run_pieces(long pieces, Body body, void* context) {
+    constexpr long most = Ticket::mask;
+    if (pieces <= most) return pool().run(pieces, body, context);
+    const long stride = (pieces + most - 1) / most;  // more pieces than a ticket counts: several at a time
+    auto several = [&](long group) {
+        for (long piece = group * stride; piece < std::min(pieces, (group + 1) * stride); piece++) body(context, piece);
+    };
+    parallel((pieces + stride - 1) / stride, several);
+}
+
+void* scratch_bytes(Slot slot, std::size_t bytes) {
+    thread_local Scratch slots[static_cast<int>(Slot::count)];
+    Scratch& s = slots[static_cast<int>(slot)];
+    if (s.bytes < bytes) {
+        std::free(s.memory);
+        s.bytes = (bytes + 4095) / 4096 * 4096;
+        s.memory = std::aligned_alloc(4096, s.bytes);
+        if (!s.memory) {
+            s.bytes = 0;
+            throw std::bad_alloc();
+        }
+    }
+    return s.memory;
+}
+
+#if defined(__x86_64__)
+FlushDenormals::FlushDenormals() : saved_(_mm_getcsr()) { _mm_setcsr(static_cast<unsigned>(saved_) | 0x8040); }
+FlushDenormals::~FlushDenormals() { _mm_setcsr(static_cast<unsigned>(saved_)); }
+#elif defined(__aarch64__)
+FlushDenormals::FlushDenormals() {
+    asm volatile("mrs %0, fpcr" : "=r"(saved_));
+    asm volatile("msr fpcr, %0" ::"r"(saved_ | 1ul << 24));
+}
+FlushDenormals::~FlushDenormals() { asm volatile("msr fpcr, %0" ::"r"(saved_)); }
+#else
+FlushDenormals::FlushDenormals() : saved_(0) {}
+FlushDenormals::~FlushDenormals() {}
+#endif
+
+}  // namespace backpass

@@ -1,0 +1,60 @@
+// The one thread pool of the process, and memory that each thread keeps for scratch work.
+//
+// Same bits for any number of threads: a kernel cuts its work into pieces that depend on sizes only,
+// every piece writes its own output (or its own partial sum, added later in piece order), and which
+// thread takes which piece does not matter.  That leaves the pool free to hand out pieces as threads
+// become free, so a core that somebody else disturbs does less and nobody waits for it.
+#pragma once
+#include <algorithm>
+#include <cstddef>
+#include <type_traits>
+
+namespace backpass {
+
+int threads();                // how many threads share the work, the calling one included
+void set_threads(int count);  // count >= 1
+
+using Body = void (*)(void* context, long piece);
+void run_pieces(long pieces, Body body, void* context);
+
+// f(piece) for piece = 0 .. pieces-1, in any order, on all threads.  f must not throw.
+template <class F>
+void parallel(long pieces, F&& f) {
+    using Function = std::remove_reference_t<F>;
+    run_pieces(pieces, [](void* context, long piece) { (*static_cast<Function*>(context))(piece); }, &f);
+}
+
+// f(begin, end) over 0 .. n in ranges of `grain` items (the last one may be shorter).
+template <class F>
+void parallel_ranges(long n, long grain, F&& f) {
+    parallel((n + grain - 1) / grain, [&](long piece) { f(piece * grain, std::min(n, (piece + 1) * grain)); });
+}
+
+// Elements per piece where each costs about a memory access: 64 KiB of float32, some 10 us of work,
+// ten times what handing out a piece costs, and few enough that both cores get some of a small layer.
+inline constexpr long memory_grain = 16384;
+
+// Scratch memory of the calling thread, 64-byte aligned; grows once, is reused ever after, and is the
+// only memory that kernels take.  A slot is valid until the same thread asks for the same slot again.
+enum class Slot { packed_a, packed_b, tile, partial, other, count };
+void* scratch_bytes(Slot slot, std::size_t bytes);
+
+template <class T>
+T* scratch(Slot slot, std::size_t elements) {
+    return static_cast<T*>(scratch_bytes(slot, elements * sizeof(T)));
+}
+
+// Numbers below 1e-38 count as zero while kernels run: an optimizer's squared gradients get there, and
+// the hardware is a hundred times slower on them.
+class FlushDenormals {
+public:
+    FlushDenormals();
+    ~FlushDenormals();
+    FlushDenormals(const FlushDenormals&) = delete;
+    FlushDenormals& operator=(const FlushDenormals&) = delete;
+
+private:
+    unsigned long saved_;
+};
+
+}  // namespace backpass
