@@ -2,4 +2,11 @@
 
 from __future__ import annotations
 
+from .layers import *  # noqa: F403 (the layers' own __all__)
+from .layers import __all__ as _layer_names
+from .model import Model
+from .native import set_threads, threads
+
 __version__ = "0.1.0"
+
+__all__ = [*_layer_names, "Model", "set_threads", "threads"]
