@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import zipfile
-import zlib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -123,6 +121,9 @@ def load_npz(
     ...     print(load_npz(Path(folder) / "mine.npz"))
     mine: 2 classes, samples (10,) float64; train 7, val 1, test 2
     """
+    import zipfile
+    import zlib
+
     arrays: dict[str, Any] = {}
     try:
         with np.load(path, allow_pickle=False) as file:

@@ -135,7 +135,7 @@ def check_y(y: ArrayLike, where: str, count: int) -> NDArray[np.int64]:
         raise ShapeError(f"{where}: expected shape (N,), got a column {labels.shape}; use y.ravel()")
     if labels.ndim == 2:
         raise ShapeError(
-            f"{where}: expected class numbers of shape (N,), got {labels.shape}; if this is one-hot use y.argmax(axis=1)"
+            f"{where}: expected class numbers of shape (N,), got {labels.shape}; from one-hot use y.argmax(axis=1)"
         )
     if labels.ndim != 1:
         raise ShapeError(f"{where}: expected class numbers of shape (N,), got {labels.shape}")

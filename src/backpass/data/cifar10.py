@@ -9,10 +9,7 @@ nothing is ever extracted.  In all forms the pictures are read straight into the
 
 from __future__ import annotations
 
-import gzip
 import io
-import tarfile
-import zlib
 from collections.abc import Callable
 from pathlib import Path
 from typing import IO, Any, cast
@@ -113,6 +110,9 @@ def read_cifar10(path: Path) -> tuple[tuple[Images, NDArray[np.int64]], tuple[Im
         if len(wrong):
             raise DataError(f"{where}: picture {wrong[0]} has label {y[rows][wrong[0]]}, expected 0 to 9")
 
+    import tarfile
+    import zlib
+
     try:
         if path.is_dir():
             _read_folder(path, read)
@@ -141,6 +141,9 @@ def _read_folder(folder: Path, read: Read) -> None:
 
 
 def _read_archive(path: Path, read: Read) -> None:
+    import gzip
+    import tarfile
+
     wanted = {
         f"{folder}/{_file_name(layout, batch)}": (layout, batch)
         for layout, folder in FOLDERS.items()

@@ -12,6 +12,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from backpass.data.checks import check_positive_int, check_x, check_y, chunk_rows
 from backpass.data.preprocess import Preprocess
+from backpass.data.sampling import order
 from backpass.errors import ArgumentError, DataError, DTypeError, ShapeError
 
 Pair = tuple[ArrayLike, ArrayLike]  # samples (N, *shape) and labels (N,)
@@ -106,7 +107,7 @@ class Dataset:
         for name, split in self.splits.items():
             for array in (split.x, split.y):
                 sha.update(f"{name} {array.dtype.str} {array.shape};".encode())
-                sha.update(np.ascontiguousarray(array).reshape(-1).view(np.uint8))
+                sha.update(np.ascontiguousarray(array).data)
         return sha.hexdigest()
 
     def subset(
@@ -153,7 +154,7 @@ class Dataset:
             else:
                 keep = np.sort(_shuffle(len(split), seed, number)[:count])
                 chosen[name] = _frozen(split.x[keep], split.y[keep])
-        return replace(self, **chosen)
+        return replace(self, train=chosen["train"], val=chosen["val"], test=chosen["test"])
 
     def fit_preprocess(self, kind: str, *, n_components: int | None = None, eps: float = 1e-2) -> Preprocess:
         """Fit a preprocessing to the training samples of this set; see `Preprocess.fit`.
@@ -164,12 +165,10 @@ class Dataset:
         >>> print(data.load("digits").fit_preprocess("scale"))
         scale: (x - 0) * 0.0625
         """
-        return Preprocess.fit(
-            kind, self.train.x, max_value=self.max_value, n_components=n_components, eps=eps
-        )
+        return Preprocess.fit(kind, self.train.x, max_value=self.max_value, n_components=n_components, eps=eps)
 
 
-def count_of(size: float, total: int, where: str) -> int:
+def count_of(size: object, total: int, where: str) -> int:
     """Turn a count (int) or a fraction between 0 and 1 (float) into a count of at most `total`.
 
     Raises
@@ -184,7 +183,9 @@ def count_of(size: float, total: int, where: str) -> int:
     """
     if isinstance(size, float | np.floating):
         if not 0.0 < size < 1.0:
-            raise ArgumentError(f"{where}: a fraction must lie between 0 and 1, got {size}; give a count as a whole number")
+            raise ArgumentError(
+                f"{where}: a fraction must lie between 0 and 1, got {size}; give a count as a whole number"
+            )
         return max(1, round(size * total))
     count = check_positive_int(size, where, least=0)
     if count > total:
@@ -266,6 +267,7 @@ def make_dataset(
             f"the splits do not fit: {total} samples cannot be cut into train {n_train}, val {n_val}, test {n_test}; "
             "ask for fewer, or leave train unset to give it the rest"
         )
+    index: list[slice] | list[NDArray[np.int64]]
     if seed is not None:
         index = _stratified(pool_y, (n_train, n_val, n_test), seed)
     else:
@@ -329,12 +331,8 @@ def _class_names(
 
 
 def _shuffle(n: int, seed: int, stream: int) -> NDArray[np.int64]:
-    # Sorting raw Philox words, whose stream NumPy keeps for ever, unlike that of Generator.permutation.
-    seed = check_positive_int(seed, "seed", least=0)
-    if seed >= 2**64:
-        raise ArgumentError(f"seed: expected a number below 2**64, got {seed}")
-    words = np.random.Philox(key=np.array([seed, stream], np.uint64)).random_raw(n)
-    return np.argsort(words, kind="stable").astype(np.int64, copy=False)
+    # Counted down from the last epoch, so that no epoch of a run with the same seed repeats this order.
+    return order(n, seed=seed, epoch=2**64 - 1 - stream) if n else np.arange(0)
 
 
 def _stratified(y: NDArray[np.int64], sizes: tuple[int, int, int], seed: int) -> list[NDArray[np.int64]]:
@@ -376,7 +374,7 @@ def describe(dataset: Dataset) -> dict[str, Any]:
     >>> import backpass.data as data
     >>> info = describe(data.load("digits"))
     >>> info["splits"]["test"]["per_class"]
-    [30, 30, 30, 30, 30, 30, 30, 30, 29, 31]
+    [30, 31, 29, 30, 30, 31, 30, 30, 29, 30]
     """
     return {
         "name": dataset.name,

@@ -28,7 +28,7 @@ def load_folder(
     test: float | None = None,
     seed: int | None = None,
 ) -> Dataset:
-    """Return the pictures of a folder: ``CLASS/picture.png``, or ``train/CLASS/...`` with ``val`` and ``test`` optional.
+    """Return the pictures of a folder: ``CLASS/picture.png``, or ``train/CLASS/...``, ``val/...`` and ``test/...``.
 
     Parameters
     ----------
@@ -137,9 +137,7 @@ def _read_all(files: list[Path], image_size: tuple[int, int] | None, channels: i
     return out
 
 
-def read_picture(
-    path: Path, *, image_size: tuple[int, int] | None = None, channels: int = 3
-) -> NDArray[np.uint8]:
+def read_picture(path: Path, *, image_size: tuple[int, int] | None = None, channels: int = 3) -> NDArray[np.uint8]:
     """Return a picture file as (channels, H, W) uint8, upright, resized to `image_size` (height, width) if given.
 
     Raises

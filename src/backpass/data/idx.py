@@ -7,9 +7,7 @@ Fashion-MNIST, 2017, https://arxiv.org/abs/1708.07747.
 
 from __future__ import annotations
 
-import gzip
 import struct
-import zlib
 from pathlib import Path
 from typing import IO, cast
 
@@ -45,12 +43,15 @@ def load_idx_set(
     name: str,
     looked_in: list[Path],
     *,
+    direct: bool = False,
     train: float | None = None,
     val: float | None = None,
     test: float | None = None,
     seed: int | None = None,
 ) -> Dataset:
     """Return "mnist" or "fashion-mnist": 55,000 to train, 5,000 to validate, 10,000 to test.
+
+    See `find_idx_set` for `direct`.
 
     Raises
     ------
@@ -59,7 +60,7 @@ def load_idx_set(
     DataError
         Where a file is missing, damaged, or not what its name says.
     """
-    folder = find_idx_set(name, looked_in)
+    folder = find_idx_set(name, looked_in, direct=direct)
     if folder is None:
         raise not_found(name, looked_in, f"{FILES[0]}.gz and its three companions")
     arrays = []
@@ -83,16 +84,18 @@ def load_idx_set(
     )
 
 
-def find_idx_set(name: str, looked_in: list[Path]) -> Path | None:
-    """Return the first folder in or under the given places that holds the training pictures of `name`, or None.
+def find_idx_set(name: str, looked_in: list[Path], *, direct: bool = False) -> Path | None:
+    """Return the first folder under the given places that holds the training pictures of `name`, or None.
+
+    The files of both sets have the same names, so that files that lie in a place itself, in no subfolder, count only
+    where the caller says by `direct` that the place was named for this set.
 
     Examples
     --------
     >>> find_idx_set("mnist", [Path("no such folder")]) is None
     True
     """
-    # A folder's own subfolder first: the file names do not tell the two sets apart.
-    folders = [place / sub for place in looked_in for sub in _SUBFOLDERS[name]] + looked_in
+    folders = [place / sub for place in looked_in for sub in _SUBFOLDERS[name]] + (looked_in if direct else [])
     return next((folder for folder in folders if _one_file(folder, FILES[0]) is not None), None)
 
 
@@ -117,6 +120,9 @@ def read_idx(path: Path, shape: tuple[int, ...]) -> NDArray[np.uint8]:
     ...     read_idx(path, (2,))
     array([7, 9], dtype=uint8)
     """
+    import gzip
+    import zlib
+
     header = struct.pack(f">HBB{len(shape)}I", 0, 8, len(shape), *shape)  # 8: unsigned bytes
     out = np.empty(shape, np.uint8)
     try:
@@ -133,7 +139,7 @@ def read_idx(path: Path, shape: tuple[int, ...]) -> NDArray[np.uint8]:
             if found != header:
                 axes = struct.unpack(f">{(len(found) - 4) // 4}I", found[4 : len(found) // 4 * 4])
                 raise DataError(f"{path}: expected shape {shape}, the header says {axes}")
-            flat = memoryview(out.reshape(-1))
+            flat = out.reshape(-1).data
             got = 0
             while got < len(flat) and (chunk := stream.read(min(1 << 20, len(flat) - got))):
                 flat[got : got + len(chunk)] = chunk

@@ -133,9 +133,7 @@ class _Machine:
 
     def name(self, module: str, name: str) -> Name:
         if f"{module}.{name}" not in NAMES:
-            raise DataError(
-                f"pickle: refusing the name {module}.{name}; only plain data and NumPy arrays are read"
-            )
+            raise DataError(f"pickle: refusing the name {module}.{name}; only plain data and NumPy arrays are read")
         return Name(f"{module}.{name}")
 
     def call(self) -> Any:
@@ -158,7 +156,7 @@ class _Machine:
         if len(items) % 2:
             raise DataError("pickle: damaged (a key without a value)")
         for key, value in zip(items[::2], items[1::2], strict=True):
-            if type(key) not in (bytes, str, int):
+            if type(key) not in (bytes, str):
                 raise DataError(f"pickle: refusing a {type(key).__name__} as a key")
             target[key] = value
 

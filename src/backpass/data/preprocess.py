@@ -278,8 +278,8 @@ def _elementwise(kind: str, shift: Any, scale: Any, shape: tuple[int, ...]) -> P
     return Preprocess(kind, full[0], full[1])
 
 
-def _chunks(x: NDArray[Any]) -> Iterator[NDArray[np.float64]]:
-    rows = chunk_rows(x)
+def _chunks(x: NDArray[Any], least_rows: int = 1) -> Iterator[NDArray[np.float64]]:
+    rows = max(chunk_rows(x), least_rows)
     for start in range(0, len(x), rows):
         yield x[start : start + rows].astype(np.float64)
 
@@ -322,7 +322,7 @@ def _fit_whitening(kind: str, x: NDArray[Any], n_components: int | None, eps: fl
         raise ArgumentError(f"eps: expected a positive number, got {eps}")
     mean = _mean(x)
     covariance = np.zeros((D, D))
-    for chunk in _chunks(x):
+    for chunk in _chunks(x, least_rows=D):  # so that adding D x D numbers is little beside the product
         centred = (chunk - mean).reshape(-1, D)
         covariance += centred.T @ centred
     covariance /= len(x)

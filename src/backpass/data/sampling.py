@@ -39,7 +39,7 @@ def order(n: int, *, seed: int, epoch: int) -> NDArray[np.int64]:
     Examples
     --------
     >>> order(8, seed=0, epoch=0)
-    array([1, 2, 3, 4, 5, 6, 7, 0])
+    array([0, 2, 1, 5, 4, 3, 6, 7])
     """
     n = check_positive_int(n, "n")
     for name, value in (("seed", seed), ("epoch", epoch)):
@@ -89,11 +89,11 @@ def gather(out: NDArray[Any], x: NDArray[Any], indices: NDArray[np.int64], prepr
 
     Examples
     --------
-    >>> x = np.array([[0], [51], [255]], np.uint8)
+    >>> x = np.array([[0], [64], [128]], np.uint8)
     >>> out = np.zeros((3, 1), np.float32)
-    >>> gather(out, x, np.array([2, 1]), Preprocess.fit("scale", x))
+    >>> gather(out, x, np.array([2, 1]), Preprocess.fit("scale", x, max_value=128))
     >>> out.ravel()
-    array([1. , 0.2, 0. ], dtype=float32)
+    array([1. , 0.5, 0. ], dtype=float32)
     """
     if indices.ndim != 1 or indices.dtype.kind not in "ui":
         raise DTypeError(f"indices: expected integers of shape (n,), got {indices.dtype} {indices.shape}")
