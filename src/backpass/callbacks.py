@@ -27,19 +27,19 @@ class Callback:
     """
 
     def start(self, run: Run) -> None:
-        """Before the first step (also of a resumed run)."""
+        """Prepare: called before the first step (also of a resumed run)."""
 
     def step(self, run: Run) -> None:
-        """After each step."""
+        """Look at a step: called after each."""
 
     def tick(self, run: Run) -> None:
-        """Some ten times a second: for displays."""
+        """Show something: called some ten times a second."""
 
     def epoch(self, run: Run) -> None:
-        """After each epoch, when its row of the history is there."""
+        """Look at an epoch: called after each, when its row of the history is there."""
 
     def end(self, run: Run) -> None:
-        """After the last step; `run.status` says how it ended."""
+        """Finish: called after the last step; `run.status` says how it ended."""
 
 
 class AfterEpoch(Callback):

@@ -70,7 +70,7 @@ def save(path: str | Path, arrays: Mapping[str, Array], manifest: Mapping[str, A
                 for name, array in arrays.items():
                     with archive.open(_member(name + ".npy"), "w", force_zip64=True) as member:
                         member.write(_npy_header(array))
-                        member.write(memoryview(array).cast("B") if array.size else b"")
+                        member.write(array.tobytes())
             file.flush()
             os.fsync(file.fileno())
         temporary.replace(path)

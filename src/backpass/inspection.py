@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -59,7 +59,7 @@ def inspect_layers(model: Model, x: Array, y: Array, loss: Loss) -> dict[str, Ar
     return {name: np.array([row[name] for row in rows]) for name in rows[0]}
 
 
-def _describe(out: Array | None, dout: Array | None) -> dict[str, Array]:
+def _describe(out: Array | None, dout: Array | None) -> dict[str, Any]:
     assert out is not None
     assert dout is not None
     units = out.reshape(len(out), -1)
@@ -69,12 +69,12 @@ def _describe(out: Array | None, dout: Array | None) -> dict[str, Array]:
     return {
         "activation_counts": activation_counts,
         "activation_edges": activation_edges,
-        "activation_std": np.float64(out.std(dtype=np.float64)),
+        "activation_std": out.std(dtype=np.float64),
         "gradient_counts": gradient_counts,
         "gradient_edges": gradient_edges,
-        "gradient_std": np.float64(dout.std(dtype=np.float64)),
-        "zero_fraction": np.float64(zero.mean()),
-        "dead_fraction": np.float64(zero.all(axis=0).mean()),
+        "gradient_std": dout.std(dtype=np.float64),
+        "zero_fraction": zero.mean(),
+        "dead_fraction": zero.all(axis=0).mean(),
     }
 
 

@@ -248,7 +248,7 @@ class Trainer:
         self.last_batch = samples - (self.steps_per_epoch - 1) * self.batch_size
         fitted = preprocess
         if isinstance(preprocess, str):
-            fitted = Preprocess.fit(preprocess, data.train.x)
+            fitted = data.fit_preprocess(preprocess)
         require(isinstance(fitted, Preprocess), self, "preprocess", "a name or a Preprocess", preprocess)
         assert isinstance(fitted, Preprocess)
         made = tuple(fitted.output_shape(data.shape))
@@ -262,8 +262,8 @@ class Trainer:
         if self.out is not None:
             if (self.out / CHECKPOINT).exists() and not overwrite:
                 raise ArgumentError(
-                    f"Trainer: out: there is already a run in {self.out}; continue it with Trainer.resume({str(self.out)!r}) "
-                    f"(backpass train --resume {self.out}), replace it with overwrite=True (--overwrite), or choose another folder"
+                    f"Trainer: out: there is already a run in {self.out}; continue it with Trainer.resume (backpass train "
+                    f"--resume {self.out}), replace it with overwrite=True (--overwrite), or choose another folder"
                 )
             _make_folder(self.out)
         model.preprocess = fitted
@@ -757,7 +757,7 @@ def save_model(model: Model, path: str | Path) -> None:
 
 
 def _whole(value: object, least: int) -> bool:
-    return isinstance(value, (int, np.integer)) and not isinstance(value, bool) and value >= least
+    return isinstance(value, (int, np.integer)) and not isinstance(value, bool) and bool(value >= least)
 
 
 def _norm(vector: Array) -> float:
@@ -801,7 +801,8 @@ def _fill(into: Array, arrays: dict[str, Array], name: str, where: Path) -> None
     if found is None or found.shape != into.shape or found.dtype != into.dtype:
         got = "none" if found is None else f"shape {found.shape}, {found.dtype}"
         raise CheckpointError(
-            f"{where}: {name}: expected shape {into.shape}, {into.dtype} for this net, got {got}; is it the checkpoint of another net?"
+            f"{where}: {name}: expected shape {into.shape}, {into.dtype} for this net, got {got}; "
+            "is it the checkpoint of another net?"
         )
     into[...] = found
 
