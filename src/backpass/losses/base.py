@@ -19,7 +19,10 @@ from ..layers.base import Array, Call, Shape
 
 
 class Loss:
-    """The base of every loss; a subclass is a frozen dataclass and is registered by its name."""
+    """The base of every loss; a subclass is a frozen dataclass and is registered by its name.
+
+    A subclass gives `check` and `reference`, and, where speed matters, `kernel`.
+    """
 
     registry: ClassVar[dict[str, type[Loss]]] = {}
 
@@ -64,11 +67,15 @@ class Loss:
             Overwritten; float32 or float64, as scores.
         scores : array (N, C)
         y : array
-            As `check` returns it; targets in the dtype of the scores.
+            As `check` returns it.
         sample_weights : array (N,), optional
             In the dtype of the scores.
         """
-        raise TypeError(f"{type(self).__name__} must define kernel(loss, dscores, scores, y, sample_weights)")
+
+        def call() -> None:
+            loss[0], dscores[...] = self.reference(scores, y, sample_weights)
+
+        return call
 
 
 def mean_weights(

@@ -107,7 +107,7 @@ class MSELoss(Loss):
         return loss, mse_backward(cache)
 
     def kernel(self, loss: Array, dscores: Array, scores: Array, y: Array, sample_weights: Array | None = None) -> Call:
-        """Bind the kernel; y in the dtype of the scores."""
+        """Bind the kernel."""
         return native.mse_loss(dscores, scores, y, loss, sample_weights)
 
 

@@ -44,7 +44,7 @@ BACKPASS_KERNEL(add_l2)
 
 // norm = sqrt(Σ grads²); the optimizer multiplies the gradient by min(1, limit / norm).
 template <class T>
-void clip_norm(Array<const T> grads, Array<double> norm, Array<double> control, double limit) {
+void clip_norm(Array<const T> grads, Array<double> control, Array<double> norm, double limit) {
     const Control now(control);
     norm[0] = std::sqrt(sum(grads.size(), [=](long i) { return static_cast<double>(grads[i]) * static_cast<double>(grads[i]); }));
     const bool finite = std::isfinite(norm[0]);

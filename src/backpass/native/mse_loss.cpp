@@ -4,7 +4,7 @@
 namespace backpass {
 
 template <class T>
-void mse_loss(Array<T> dscores, Array<const T> scores, Array<const T> y, Array<double> loss,
+void mse_loss(Array<T> dscores, Array<const T> scores, Array<const double> y, Array<double> loss,
               Array<const T> sample_weights) {
     const long N = scores.rows(), C = scores.cols();
     const Weights<T> weights{sample_weights, {}, nullptr};
@@ -16,7 +16,7 @@ void mse_loss(Array<T> dscores, Array<const T> scores, Array<const T> y, Array<d
             const T twice = static_cast<T>(2 * weight);
             double squares = 0;
             for (long i = n * C; i < (n + 1) * C; i++) {
-                const T error = scores[i] - y[i];
+                const T error = scores[i] - static_cast<T>(y[i]);
                 dscores[i] = twice * error;
                 squares += static_cast<double>(error) * static_cast<double>(error);
             }

@@ -37,4 +37,4 @@ def by_name(name: str, **options: Any) -> Optimizer:
     >>> by_name("adam", lr=1e-4).lr
     0.0001
     """
-    return build("optimizer", Optimizer.registry, name, options)
+    return build("optimizer", {key.lower(): cls for key, cls in Optimizer.registry.items()}, name, options)

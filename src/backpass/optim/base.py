@@ -13,6 +13,7 @@ What changes from step to step is read at run time from `control`, a float64 arr
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import partial
 from typing import Any, ClassVar
 
 import numpy as np
@@ -29,10 +30,10 @@ Groups = tuple[tuple[str, tuple[tuple[str, float], ...]], ...]
 
 
 class Optimizer:
-    """The base of every optimizer; a subclass is a frozen dataclass and is registered by its name in lower case.
+    """The base of every optimizer; a subclass is a frozen dataclass and is registered by its name.
 
     A subclass has the fields `lr` and `groups` besides its own, names its state vectors in `slots`, and gives `update`
-    (the reference: new arrays from old ones) and `kernel` (the same in one pass, in place).
+    (the reference: new arrays from old ones) and, where speed matters, `kernel` (the same in one pass, in place).
     """
 
     registry: ClassVar[dict[str, type[Optimizer]]] = {}
@@ -41,7 +42,7 @@ class Optimizer:
     groups: Any
 
     def __init_subclass__(cls) -> None:
-        Optimizer.registry[cls.__name__.lower()] = cls
+        Optimizer.registry[cls.__name__] = cls
 
     def __post_init__(self) -> None:
         require(
@@ -73,7 +74,7 @@ class Optimizer:
         options : dict
             What `options(group)` returned for the slice's group.
         """
-        raise TypeError(f"{type(self).__name__} must define kernel(w, dw, slots, control, options)")
+        return partial(self.reference_step, w, dw, slots, control, options)
 
     # -- what all share ---------------------------------------------------------------------------------------------
 

@@ -18,7 +18,7 @@ Conventions
 
 Example
     >>> control, norm = np.array([0.1, 1.0, 1.0, 0.0]), np.zeros(1)
-    >>> clip_norm_reference(norm, control, np.array([3.0, 4.0]), 1.0)
+    >>> clip_norm_reference(control, norm, np.array([3.0, 4.0]), 1.0)
     >>> float(norm[0]), float(control[FACTOR])
     (5.0, 0.2)
 """
@@ -48,7 +48,7 @@ def add_l2_reference(loss: Array, dw: Array, w: Array, reg: float) -> None:
     dw += reg * w
 
 
-def clip_norm_reference(norm: Array, control: Array, grads: Array, limit: float) -> None:
+def clip_norm_reference(control: Array, norm: Array, grads: Array, limit: float) -> None:
     """Write the length of `grads` into `norm` (1,) and the factor that shortens it to `limit` into `control`."""
     norm[0] = np.sqrt(np.sum(grads.astype(np.float64) ** 2))
     control[FACTOR] = limit / norm[0] if norm[0] > limit and np.isfinite(norm[0]) else 1.0
@@ -87,15 +87,15 @@ def add_l2(loss: Array, dw: Array, w: Array, reg: float, *, kernels: bool = True
     return partial(add_l2_reference, loss, dw, w, reg)
 
 
-def clip_norm(norm: Array, control: Array, grads: Array, limit: float, *, kernels: bool = True) -> Call:
+def clip_norm(control: Array, norm: Array, grads: Array, limit: float, *, kernels: bool = True) -> Call:
     """Return a call that measures the length of the whole gradient and sets the factor that the optimizer applies.
 
     Parameters
     ----------
-    norm : array (1,) of float64
-        Receives the length before clipping.
     control : array (4,) of float64
         Receives the factor; its flag is set if the length is not finite (the factor is then 1).
+    norm : array (1,) of float64
+        Receives the length before clipping.
     grads : array (n,)
         Only read.
     limit : float
@@ -111,12 +111,12 @@ def clip_norm(norm: Array, control: Array, grads: Array, limit: float, *, kernel
     Examples
     --------
     >>> control, norm = np.array([0.1, 1.0, 1.0, 0.0]), np.zeros(1)
-    >>> _ = clip_norm(norm, control, np.array([3.0, 4.0]), limit=10.0)()
+    >>> _ = clip_norm(control, norm, np.array([3.0, 4.0]), limit=10.0)()
     >>> float(norm[0]), float(control[FACTOR])
     (5.0, 1.0)
     """
     fits = is_number(limit) or limit == float("inf")
     require(fits and limit > 0, "clip_norm", "limit", "a number > 0, or infinity", limit)
     if kernels and native.available:
-        return native.clip_norm(grads, norm, control, float(limit))
-    return partial(clip_norm_reference, norm, control, grads, limit)
+        return native.clip_norm(grads, control, norm, float(limit))
+    return partial(clip_norm_reference, control, norm, grads, limit)
