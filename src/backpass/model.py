@@ -268,12 +268,14 @@ class Model:
         if self.preprocess is None:
             return self.infer(x)
         x = np.asarray(x)
-        if x.ndim < 1 or x.shape[1:] != tuple(self.preprocess.input_shape):
-            wanted = ", ".join(map(str, self.preprocess.input_shape))
+        sample = self.preprocess.shift.shape
+        if x.ndim < 1 or x.shape[1:] != sample:
+            wanted = ", ".join(map(str, sample))
             raise ShapeError(f"Model.predict: expected x of shape (N, {wanted}), got {x.shape}")
         if x.dtype.kind == "f" and not np.isfinite(x).all():
             raise ArgumentError("Model.predict: expected finite numbers in x, got NaN or infinity")
-        return self._infer(x, lambda into, rows: self.preprocess.apply(rows, out=into))  # type: ignore[union-attr]
+        apply = self.preprocess.apply
+        return self._infer(x, lambda into, rows: apply(rows, out=into))
 
     def predict(self, x: Any) -> Array:
         """Return the class with the highest score for each raw sample.
@@ -617,7 +619,8 @@ def _real_dtype(dtype: Any) -> np.dtype:
 
 def _flat_params(declared: Sequence[Declared], dtype: np.dtype) -> tuple[Array, list[Cache], dict[str, slice]]:
     """Return a flat vector of zeros, each layer's views of it, and the slice of each group."""
-    views: list[dict[str, Array]] = [dict.fromkeys(d.params) for d in declared]  # type: ignore[arg-type]
+    none = np.zeros(0, dtype)
+    views: list[dict[str, Array]] = [dict.fromkeys(d.params, none) for d in declared]  # in the order declared
     size = sum(int(np.prod(p.shape)) for d in declared for p in d.params.values())
     flat = np.zeros(size, dtype)
     groups: dict[str, slice] = {}
