@@ -170,6 +170,8 @@ def _read_archive(path: Path, read: Read) -> None:
                 if stream is None:
                     raise DataError(f"{where}: is a folder, expected a file")
                 read(layout, batch, stream, member.size, where)
+        while limited.read(1 << 20):  # to the end, where gzip compares its checksum
+            pass
     if missing := [batch for batch in BATCHES if batch not in seen]:
         raise DataError(f"{path}: {', '.join(missing)} missing from the archive; it is incomplete or another archive")
     if len(set(seen.values())) > 1:
