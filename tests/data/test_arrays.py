@@ -154,9 +154,9 @@ BAD_CALLS = {
     "no train": (({"X_val": X, "y_val": Y},), {}, ArgumentError, "pairs among"),
     "empty dict": (({},), {}, ArgumentError, "pairs among"),
     "val of another shape": (
-        ({"X_train": X, "y_train": Y, "X_val": X[:, :3], "y_val": Y},), {}, ShapeError, r"val.x: expected samples of shape \(4,\)"),
+        ({"X_train": X, "y_train": Y, "X_val": X[:, :3], "y_val": Y},), {}, ShapeError, r"val.x: .* shape \(4,\)"),
     "val of another dtype": (
-        ({"X_train": X, "y_train": Y, "X_val": X.astype(float), "y_val": Y},), {}, DTypeError, "val.x: expected dtype float32"),
+        ({"X_train": X, "y_train": Y, "X_val": X.astype(float), "y_val": Y},), {}, DTypeError, "dtype float32"),
     "empty val": (({"X_train": X, "y_train": Y, "X_val": X[:0], "y_val": Y[:0]},), {}, DataError, "val.x"),
     "val label unknown": (
         ({"X_train": X, "y_train": Y, "X_val": X[:1], "y_val": [5]},), {}, DataError, "labels 0 to 4"),
@@ -218,7 +218,7 @@ def test_bad_npz(tmp_path):
         data.load(path)
     text = tmp_path / "a.csv"
     text.write_text("1,2")
-    with pytest.raises(ArgumentError, match="expected an .npz"):
+    with pytest.raises(ArgumentError, match=r"expected an .npz"):
         data.load(text)
 
 

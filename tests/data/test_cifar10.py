@@ -40,7 +40,12 @@ def test_binary_folder(small_cifar, tmp_path):
 
 @pytest.mark.parametrize(
     "dump",
-    [python2_pickle, *(python3_dump(p) for p in (2, 3, 4, 5)), python3_dump(2, keys=bytes), python3_dump(4, fortran=True)],
+    [
+        python2_pickle,
+        *(python3_dump(p) for p in (2, 3, 4, 5)),
+        python3_dump(2, keys=bytes),
+        python3_dump(4, fortran=True),
+    ],
     ids=["py2", "p2", "p3", "p4", "p5", "p2-bytes", "fortran"],
 )
 def test_python_folder(small_cifar, tmp_path, dump):
@@ -165,7 +170,6 @@ def test_bad_archives(small_cifar, tmp_path):
         write_tar(path, entries)
         with pytest.raises(DataError, match=message):
             data.load(path)
-            pytest.fail(what)
     assert list(tmp_path.iterdir()) == [path]
 
 
@@ -204,11 +208,12 @@ def test_python_labels_and_shapes_are_checked(small_cifar, tmp_path):
     }
     for what, (xx, yy) in wrong.items():
         files = python_files(x, y)
-        files["cifar-10-batches-py/data_batch_2"] = python3_dump(3)(xx[:ROWS] if what != "too few" else xx[:ROWS - 1], yy[:ROWS])
+        files["cifar-10-batches-py/data_batch_2"] = python3_dump(3)(
+            xx[:ROWS] if what != "too few" else xx[: ROWS - 1], yy[:ROWS]
+        )
         write_files(tmp_path, files)
         with pytest.raises(DataError, match="data_batch_2"):
             data.load("cifar10", data_dir=tmp_path)
-            pytest.fail(what)
 
 
 def test_unreadable_stream_is_a_data_error(small_cifar, tmp_path, monkeypatch):

@@ -3,6 +3,7 @@ from __future__ import annotations
 import hashlib
 
 import numpy as np
+
 from backpass import data
 from backpass.data.digits import FILE
 

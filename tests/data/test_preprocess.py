@@ -58,7 +58,9 @@ def test_elementwise_kinds_against_numpy():
         "standardise": (x - x.mean(axis=0)) / x.std(axis=0),
     }
     for kind, value in wanted.items():
-        np.testing.assert_allclose(Preprocess.fit(kind, IMAGES).apply(IMAGES), value, rtol=3e-6, atol=3e-5, err_msg=kind)
+        np.testing.assert_allclose(
+            Preprocess.fit(kind, IMAGES).apply(IMAGES), value, rtol=3e-6, atol=3e-5, err_msg=kind
+        )
 
 
 def test_the_formula_to_the_bit():
@@ -167,7 +169,6 @@ BAD_FITS = {
 }
 
 
-@pytest.mark.filterwarnings("ignore:overflow encountered in cast")
 @pytest.mark.parametrize("what", BAD_FITS)
 def test_bad_fits(what):
     arguments, options, error, message = BAD_FITS[what]

@@ -344,7 +344,8 @@ def _append(
             advance(got)
             while got < file.size_bytes:
                 try:
-                    piece = response.read(min(PIECE_BYTES, file.size_bytes - got))
+                    # read1 gives what has come; read would wait for the whole piece, and lose it in a timeout
+                    piece = response.read1(min(PIECE_BYTES, file.size_bytes - got))
                 except network_errors as error:
                     raise _TryAgain(f"{_reason(error, timeout_s)} after {got} bytes") from error
                 if not piece:
