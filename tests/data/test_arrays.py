@@ -130,7 +130,7 @@ BAD_PAIRS = {
     "NaN label": (X, np.where(Y == 4, np.nan, Y), DataError, "got nan at sample 80"),
     "negative label": (X, Y - 1, DataError, "got -1 at sample 0"),
     "huge label": (X, Y * 10**6, DataError, "label 4000000 is out of range"),
-    "uint64 label": (X, np.where(Y == 4, 2**64 - 1, 0).astype(np.uint64), DataError, "from 0"),
+    "uint64 label": (X, (Y == 4).astype(np.uint64) * np.uint64(2**64 - 1), DataError, "from 0"),
     "object y": (X, Y.astype(object), DTypeError, "dtype object"),
     "complex y": (X, Y + 1j, DTypeError, "complex"),
     "date y": (X, Y.astype("datetime64[D]"), DTypeError, "datetime64"),

@@ -5,7 +5,7 @@ import tarfile
 
 import numpy as np
 import pytest
-from conftest import (
+from cifar_files import (
     ROWS,
     binary_files,
     python2_pickle,
@@ -166,7 +166,7 @@ def bad_archives(files):
 
 def test_bad_archives(small_cifar, tmp_path):
     path = tmp_path / "cifar-10-binary.tar.gz"
-    for what, entries, message in bad_archives(binary_files(*small_cifar)):
+    for _what, entries, message in bad_archives(binary_files(*small_cifar)):
         write_tar(path, entries)
         with pytest.raises(DataError, match=message):
             data.load(path)
@@ -208,9 +208,7 @@ def test_python_labels_and_shapes_are_checked(small_cifar, tmp_path):
     }
     for what, (xx, yy) in wrong.items():
         files = python_files(x, y)
-        files["cifar-10-batches-py/data_batch_2"] = python3_dump(3)(
-            xx[:ROWS] if what != "too few" else xx[: ROWS - 1], yy[:ROWS]
-        )
+        files["cifar-10-batches-py/data_batch_2"] = python3_dump(3)(xx[: 19 if what == "too few" else ROWS], yy[:ROWS])
         write_files(tmp_path, files)
         with pytest.raises(DataError, match="data_batch_2"):
             data.load("cifar10", data_dir=tmp_path)

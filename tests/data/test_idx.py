@@ -73,7 +73,7 @@ def damage(raw):
 def test_damage(files, tmp_path):
     write(tmp_path, files, gz=False)
     path = tmp_path / idx.FILES[0]
-    for what, content, message in damage(path.read_bytes()):
+    for _what, content, message in damage(path.read_bytes()):
         for pack in (bytes, gzip.compress):
             path.write_bytes(pack(content))
             with pytest.raises(DataError, match=message):

@@ -8,7 +8,7 @@ import time
 
 import numpy as np
 import pytest
-from conftest import python2_pickle, python3_dump
+from cifar_files import python2_pickle, python3_dump
 
 from backpass.data.inert_pickle import read_inert
 from backpass.errors import DataError
