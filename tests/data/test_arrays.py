@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from backpass import data
+from backpass.data import checks
 from backpass.errors import ArgumentError, BackpassError, DataError, DataNotFoundError, DTypeError, ShapeError
 
 N = 100
@@ -19,7 +20,9 @@ def test_a_pair_is_cut_into_disjoint_stratified_splits():
     for split, each in zip(dataset.splits.values(), (14, 2, 4), strict=True):
         assert np.bincount(split.y).tolist() == [each] * 5
         np.testing.assert_array_equal(split.y, split.x[:, 0] // 80)  # labels travel with their samples
-        assert (np.diff(split.y) < 0).any()  # in random order, not by class
+    # In random order: neither by class nor, as the cut itself goes, each class once in every five.
+    assert (np.diff(dataset.train.y) < 0).any()
+    assert any(len(set(dataset.train.y[i : i + 5])) < 5 for i in range(0, 70, 5))
 
 
 def test_stratified_with_uneven_classes():
@@ -60,7 +63,8 @@ def test_splits_of_the_user_are_kept_in_order_and_not_copied():
     np.testing.assert_array_equal(dataset.train.x, X)
     assert np.shares_memory(dataset.train.x, X)
     assert [len(s) for s in dataset.splits.values()] == [100, 10, 7]
-    assert [len(s) for s in data.load({"X_train": X, "y_train": Y}).splits.values()] == [90, 10, 0]
+    cut = data.load({"X_train": X, "y_train": Y})
+    assert [np.bincount(s.y, minlength=5).tolist() for s in cut.splits.values()] == [[18] * 5, [2] * 5, [0] * 5]
     assert [len(s) for s in data.load({"X_train": X, "y_train": Y}, test=20, val=0).splits.values()] == [80, 0, 20]
     np.testing.assert_array_equal(data.load({"X_train": X, "y_train": Y}, val=0).train.x, X)
 
@@ -138,7 +142,8 @@ BAD_PAIRS = {
 
 
 @pytest.mark.parametrize("what", BAD_PAIRS)
-def test_bad_pairs(what):
+def test_bad_pairs(what, monkeypatch):
+    monkeypatch.setattr(checks, "CHUNK_BYTES", 10 * X.itemsize)
     x, y, error, message = BAD_PAIRS[what]
     with pytest.raises(error, match=message) as caught:
         data.load((x, y))
@@ -232,6 +237,8 @@ def test_subset():
     assert len(set(drawn.train.x[:, 0])) == 10
     assert (np.diff(drawn.train.x[:, 0]) > 0).all()
     assert drawn.train.x[-1, 0] > X[30, 0]  # not the first ones
+    epoch0 = np.sort(data.order(N, seed=0, epoch=0)[:10])
+    assert drawn.train.x[:, 0].tolist() != X[epoch0, 0].tolist()  # nor those that training sees first
     np.testing.assert_array_equal(drawn.train.y, drawn.train.x[:, 0] // 80)
     for wrong in ({"train": 101}, {"train": 0}, {"val": -1}, {"val": 0.0}, {"train": 5, "seed": -1}):
         with pytest.raises(ArgumentError):

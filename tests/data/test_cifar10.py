@@ -89,6 +89,14 @@ def test_places(small_cifar, tmp_path, monkeypatch):
         data.load("cifar10", data_dir=tmp_path / "nowhere")  # a folder that is named is the only one
 
 
+def test_the_binary_layout_is_preferred(small_cifar, tmp_path):
+    x, y = small_cifar
+    write_files(tmp_path, python_files(255 - x, y))
+    check(data.load("cifar10", data_dir=tmp_path), 255 - x, y)
+    write_files(tmp_path, binary_files(x, y))
+    check(data.load("cifar10", data_dir=tmp_path), x, y)
+
+
 def test_other_splits(small_cifar, tmp_path):
     write_files(tmp_path, binary_files(*small_cifar))
     x = small_cifar[0].reshape(-1, 3, 32, 32)
@@ -205,6 +213,7 @@ def test_python_labels_and_shapes_are_checked(small_cifar, tmp_path):
         "too few": (x[:-1], y),
         "float": (x.astype(np.float32)[:, :768].copy(), y),
         "signed": (x.view(np.int8), y),
+        "negative label": (x, -y - 1),
     }
     for what, (xx, yy) in wrong.items():
         files = python_files(x, y)

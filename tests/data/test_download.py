@@ -123,7 +123,7 @@ def test_mirrors_that_work(get, mirror):
 
 
 def test_a_dropped_connection_is_continued(get, server):
-    assert get("drops") == CONTENT
+    assert get("drops", retries=2) == CONTENT  # each try brings a third: no failures in a row
     assert server.seen == [("drops", None), ("drops", "bytes=70000-"), ("drops", "bytes=140000-")]
 
 

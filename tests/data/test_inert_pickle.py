@@ -55,8 +55,8 @@ BOMBS = {
     "LONG4": b"\x80\x02\x8b\xff\xff\xff\x7f",
     "nested lists": b"\x80\x02" + b"]" * 100_000 + b"a" * 99_999 + b".",
     "nested tuples": b"\x80\x02)" + b"\x85" * 100_000 + b".",
-    "encode again and again": b"\x80\x02c_codecs\nencode\n(X" + struct.pack("<I", 50_000) + b"a" * 50_000
-    + b"q\x01X\x06\x00\x00\x00latin1t0" + b"c_codecs\nencode\nh\x01X\x06\x00\x00\x00latin1\x86R0" * 3000 + b"N.",
+    "encode again and again": b"\x80\x02]c_codecs\nencode\nX" + struct.pack("<I", 50_000) + b"a" * 50_000
+    + b"q\x01X\x06\x00\x00\x00latin1\x86Ra" + b"c_codecs\nencode\nh\x01X\x06\x00\x00\x00latin1\x86Ra" * 3000 + b".",
     "encode with rot13": b"\x80\x02c_codecs\nencode\nX\x01\x00\x00\x00aX\x05\x00\x00\x00rot13\x86R.",
     "no end": b"\x80\x02N",
     "empty": b"",
@@ -87,7 +87,8 @@ BOMBS = {
 @pytest.mark.parametrize("what", BOMBS)
 def test_bombs_are_refused_at_once(what):
     start = time.perf_counter()
-    with pytest.raises(DataError, match="pickle"):
+    message = {"length": "are announced", "again": "more bytes than the file has", "nested": "longer than"}
+    with pytest.raises(DataError, match=next((m for word, m in message.items() if word in what), "pickle")):
         read_inert(BOMBS[what], max_opcodes=20_000 if "nested" in what or "again" in what else 100)
     assert time.perf_counter() - start < 1.0
 

@@ -120,6 +120,9 @@ def test_whitened_data_are_white():
     for kind in ("pca", "zca"):
         white = Preprocess.fit(kind, FEATURES, eps=1e-9).apply(FEATURES)
         np.testing.assert_allclose(np.cov(white.T, bias=True), np.eye(6), atol=1e-4)
+    # An axis has no sign; the largest entry is positive, so that two machines agree
+    axes = Preprocess.fit("pca", FEATURES).matrix
+    assert (axes[np.abs(axes).argmax(axis=0), np.arange(6)] > 0).all()
     # zca stays as close to the data as white data can be: its matrix is symmetric
     matrix = Preprocess.fit("zca", FEATURES).matrix
     np.testing.assert_allclose(matrix, matrix.T, atol=1e-6)

@@ -317,8 +317,6 @@ def _append(
         response = urllib.request.urlopen(urllib.request.Request(url, headers=headers), timeout=timeout_s)
     except urllib.error.HTTPError as error:
         error.close()
-        if error.code == 416:
-            raise _GiveUp(f"expected {file.size_bytes} bytes, the server has less than {start}") from error
         if error.code in (408, 425, 429) or error.code >= 500:
             raise _TryAgain(f"HTTP {error.code} {error.reason}") from error
         raise _GiveUp(f"HTTP {error.code} {error.reason}") from error
