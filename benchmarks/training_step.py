@@ -54,7 +54,9 @@ def backpass(case: Case) -> Side:
 
     def steps(drop_prob: float) -> Iterator[np.ndarray]:
         norm = bp.BatchNorm() if case.norm else None
-        layers = bp.models.fully_connected(list(case.widths[1:-1]), classes=case.widths[-1], norm=norm, drop_prob=drop_prob)
+        layers = bp.models.fully_connected(
+            list(case.widths[1:-1]), classes=case.widths[-1], norm=norm, drop_prob=drop_prob
+        )
         model = bp.Model(layers, input_shape=(case.widths[0],))
         affine = [p.w for p in model.p if hasattr(p, "w")]
         for w, first in zip(affine, case.weights(), strict=True):

@@ -204,7 +204,9 @@ def test_divergence_names_step_and_layer_and_keeps_the_checkpoint(data, tmp_path
                 run.model.named_params()["0.w"][0, 0] = np.inf
 
     t = trainer(data, tmp_path, save_every_steps=1, callbacks=[Break()], inspect=False)
-    with pytest.raises(DivergenceError, match=r"step 3: the loss is nan, first in the output of layer 0 \(Affine\)") as e:
+    with pytest.raises(
+        DivergenceError, match=r"step 3: the loss is nan, first in the output of layer 0 \(Affine\)"
+    ) as e:
         t.fit()
     assert "smaller learning rate" in str(e.value)
     assert "is kept" in str(e.value)
