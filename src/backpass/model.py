@@ -136,7 +136,8 @@ class Model:
         self._plans: dict[tuple[int, bool], Plan] = {}
         self._infer_plans: dict[int, tuple[Array, Array, Any]] = {}
         self._arena = self._infer_arena = np.zeros(0, np.uint8)
-        self._current: Plan | None = None
+        self._current: Plan | None = None  # of the last forward
+        self._went_back = False  # whether its activations are used up
 
     # -- names ----------------------------------------------------------------------------------------------------
 
@@ -191,8 +192,9 @@ class Model:
         x = self._check_input(x)
         plan = self.plan(len(x))
         plan.x[...] = x
+        self._current = None
         _run(plan.forward)
-        self._current = plan
+        self._current, self._went_back = plan, False
         return plan.scores.copy()
 
     def backward(self, dscores: Any) -> Array:
@@ -211,13 +213,14 @@ class Model:
         Raises
         ------
         ArgumentError
-            If there was no forward before.
+            If there was no forward since the last backward, which lays gradients where the activations were.
         ShapeError
             If dscores has not the shape of the scores.
         """
         plan = self._current
-        if plan is None:
-            raise ArgumentError("Model.backward: expected a forward(x) before it, got none")
+        if plan is None or self._went_back:
+            got = "none" if plan is None else "a second backward"
+            raise ArgumentError(f"Model.backward: expected a forward(x) before each backward, got {got}")
         dscores = np.asarray(dscores)
         if dscores.shape != plan.scores.shape:
             raise ShapeError(
@@ -225,6 +228,7 @@ class Model:
             )
         plan.dscores[...] = dscores
         self.grads[...] = 0
+        self._went_back = True
         _run(plan.backward)
         assert plan.dx is not None
         return plan.dx.copy()
@@ -268,12 +272,14 @@ class Model:
         if self.preprocess is None:
             return self.infer(x)
         x = np.asarray(x)
-        if x.ndim < 1 or x.shape[1:] != tuple(self.preprocess.input_shape):
-            wanted = ", ".join(map(str, self.preprocess.input_shape))
+        sample = self.preprocess.shift.shape
+        if x.ndim < 1 or x.shape[1:] != sample:
+            wanted = ", ".join(map(str, sample))
             raise ShapeError(f"Model.predict: expected x of shape (N, {wanted}), got {x.shape}")
         if x.dtype.kind == "f" and not np.isfinite(x).all():
             raise ArgumentError("Model.predict: expected finite numbers in x, got NaN or infinity")
-        return self._infer(x, lambda into, rows: self.preprocess.apply(rows, out=into))  # type: ignore[union-attr]
+        apply = self.preprocess.apply
+        return self._infer(x, lambda into, rows: apply(rows, out=into))
 
     def predict(self, x: Any) -> Array:
         """Return the class with the highest score for each raw sample.
@@ -409,9 +415,10 @@ class Model:
         caches_at: list[dict[str, int]] = [{} for _ in self.layers]
         for i, unit in enumerate(units):
             for j in range(unit.first, unit.last + 1):
+                last = 2 * U if declared[j].state else 2 * U - i  # the update, after the backward, reads it once more
                 for name, spec in declared[j].cache.items():
                     shape, dtype = spec if spec and isinstance(spec[-1], str) else (spec, self.dtype)
-                    caches_at[j][name] = want(shape, i, 2 * U - i, dtype)
+                    caches_at[j][name] = want(shape, i, last, dtype)
 
         offsets, size_bytes = place(wanted)
         if keep:
@@ -617,7 +624,8 @@ def _real_dtype(dtype: Any) -> np.dtype:
 
 def _flat_params(declared: Sequence[Declared], dtype: np.dtype) -> tuple[Array, list[Cache], dict[str, slice]]:
     """Return a flat vector of zeros, each layer's views of it, and the slice of each group."""
-    views: list[dict[str, Array]] = [dict.fromkeys(d.params) for d in declared]  # type: ignore[arg-type]
+    none = np.zeros(0, dtype)
+    views: list[dict[str, Array]] = [dict.fromkeys(d.params, none) for d in declared]  # in the order declared
     size = sum(int(np.prod(p.shape)) for d in declared for p in d.params.values())
     flat = np.zeros(size, dtype)
     groups: dict[str, slice] = {}

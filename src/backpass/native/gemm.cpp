@@ -1,19 +1,226 @@
-// Plain loops; the fast version follows.
 #include "gemm.hpp"
 
+#include <algorithm>
+
+#include "gemm_micro.hpp"
+#include "parallel.hpp"
+
+// C is cut into pieces of whole tiles, one piece is one thread's work, and k runs in blocks:
+//
+//     for each block of k:   for each panel of B (block, NR) in the piece:    it stays in the first cache
+//                                for each panel of A (MR, block) in the piece:    all of them stay in the second
+//                                    one tile of C += panel of A * panel of B
+//
+// Packing: an operand that only this piece reads is packed by the piece, a panel at a time, just before
+// its first use; one that several pieces read is packed by all threads together before.  Small products
+// read an operand where it lies, if that costs less than packing.
+
 namespace backpass {
+namespace {
+
+// Multiply-adds below which a product stays on one thread: it takes less than twice what waking another costs.
+constexpr long serial_work = 1 << 18;
+// Multiply-adds that a piece should have at least (some 10 us), and how many pieces are enough.
+constexpr long piece_work = 1 << 19;
+constexpr long most_pieces = 48;
+// Rows and columns of a piece, at most.
+constexpr long piece_rows = 16 * MR;
+template <class T>
+constexpr long piece_columns = 8 * NR<T>;
+// k of a block: a panel of A (MR, block) takes 21 KiB, one of B (block, NR) 48 KiB in AVX-512.
+template <class T>
+constexpr long block_k = 1536 / sizeof(T);
+// Bytes of packed operands that all threads share: they come from the third cache.
+constexpr long shared_bytes = 8 << 20;
+
+constexpr long divide_up(long a, long b) { return (a + b - 1) / b; }
+
+// 0 .. extent cut into `count` nearly equal parts.
+struct Cut {
+    long extent, count;
+    long begin(long i) const { return i * extent / count; }
+    long size(long i) const { return begin(i + 1) - begin(i); }
+    long largest() const { return divide_up(extent, count); }
+};
+
+// An operand as the kernels see it: lines i (rows of A, columns of B) of k elements each.
+template <class T>
+struct Operand {
+    const T* data;
+    long line_stride, k_stride;
+    const T* at(long line, long k) const { return data + line * line_stride + k * k_stride; }
+};
 
 template <class T>
-void gemm(T* c, long ldc, Matrix<T> a, Matrix<T> b, Epilogue<T> e) {
-    for (long i = 0; i < a.rows; i++)
-        for (long j = 0; j < b.cols; j++) {
-            T sum = e.accumulate ? c[i * ldc + j] : 0;
-            for (long p = 0; p < a.cols; p++)
-                sum += a.data[i * a.row_stride + p * a.col_stride] * b.data[p * b.row_stride + j * b.col_stride];
-            if (e.bias) sum += e.bias[j];
-            c[i * ldc + j] = e.relu && sum < 0 ? T(0) : sum;
-        }
+struct Product {
+    T* c;
+    long ldc;
+    Operand<T> a, b;
+    Epilogue<T> epilogue;
+    long m, n;
+    Cut rows;                     // panels of A
+    long columns;                 // panels of B
+    const T *shared_a, *shared_b;  // packed, or null
+    bool direct_a, direct_b;      // read in place
+
+    long column_count(long panel) const { return std::min<long>(NR<T>, n - panel * NR<T>); }
+};
+
+// A packed panel's place, with room for the vector that packing may write past its end.
+template <class T>
+constexpr long slot_a(long depth) { return divide_up(MR * depth + 2 * lanes<T>, lanes<T>) * lanes<T>; }
+template <class T>
+constexpr long slot_b(long depth) { return NR<T> * depth; }
+
+template <class T>
+void pack_a(const Product<T>& x, T* packed, long panel, long k0, long depth) {
+    const long height = x.rows.size(panel);
+    pack_panel(packed, height, x.a.at(x.rows.begin(panel), k0), x.a.line_stride, x.a.k_stride, height, depth);
 }
+
+template <class T>
+void pack_b(const Product<T>& x, T* packed, long panel, long k0, long depth) {
+    const long count = x.column_count(panel);
+    const long width = count > lanes<T> ? NR<T> : lanes<T>;
+    pack_panel(packed, width, x.b.at(panel * NR<T>, k0), x.b.line_stride, x.b.k_stride, count, depth);
+}
+
+// Panels i0 .. i1 of A times panels j0 .. j1 of B over the blocks of k; `k_begin` is where the shared packed
+// operands begin.
+template <class T>
+void compute(const Product<T>& x, long i0, long i1, long j0, long j1, long k_begin, long k_end) {
+    const Cut blocks{k_end - k_begin, std::max(1L, divide_up(k_end - k_begin, block_k<T>))};
+    const long place_a = slot_a<T>(blocks.largest()), place_b = slot_b<T>(blocks.largest());
+    T* const own_a = x.shared_a || x.direct_a ? nullptr : scratch<T>(Slot::panel_a, (i1 - i0) * place_a);
+    T* const own_b = x.shared_b ? nullptr : scratch<T>(Slot::panel_b, place_b);
+    for (long block = 0; block < blocks.count; block++) {
+        const long k0 = k_begin + blocks.begin(block), depth = blocks.size(block);
+        Epilogue<T> epilogue = x.epilogue;
+        if (block > 0) epilogue.accumulate = true;
+        if (block < blocks.count - 1) epilogue.bias = nullptr, epilogue.relu = false;
+        for (long j = j0; j < j1; j++) {
+            const long column = j * NR<T>, count = x.column_count(j);
+            const T* b = x.b.at(column, k0);
+            long b_step = x.b.k_stride;
+            if (!x.direct_b || count % lanes<T>) {
+                b_step = count > lanes<T> ? NR<T> : lanes<T>;
+                b = x.shared_b ? x.shared_b + (block * x.columns + j) * place_b : own_b;
+                if (!x.shared_b) pack_b(x, own_b, j, k0, depth);
+            }
+            Epilogue<T> here = epilogue;
+            if (here.bias) here.bias += column;
+            for (long i = i0; i < i1; i++) {
+                const long row = x.rows.begin(i), height = x.rows.size(i);
+                T* const c = x.c + row * x.ldc + column;
+                if (x.direct_a) {
+                    const T* a = x.a.at(row, k0);
+                    if (x.a.line_stride == 1)
+                        tile_of<T>(height, count)(depth, a, x.a.k_stride, b, b_step, c, x.ldc, count, here);
+                    else
+                        tile_of<T, true>(height, count)(depth, a, x.a.line_stride, b, b_step, c, x.ldc, count, here);
+                    continue;
+                }
+                T* const own = own_a + (i - i0) * place_a;
+                if (!x.shared_a && j == j0) pack_a(x, own, i, k0, depth);
+                const T* a = x.shared_a ? x.shared_a + (block * x.rows.count + i) * place_a : own;
+                tile_of<T>(height, count)(depth, a, height, b, b_step, c, x.ldc, count, here);
+            }
+        }
+    }
+}
+
+// All panels of the operands that several pieces read, for k_begin .. k_end, by all threads.
+template <class T>
+void pack_shared(Product<T>& x, bool share_a, bool share_b, long k_begin, long k_end) {
+    const Cut blocks{k_end - k_begin, std::max(1L, divide_up(k_end - k_begin, block_k<T>))};
+    const long place_a = slot_a<T>(blocks.largest()), place_b = slot_b<T>(blocks.largest());
+    T* const a = share_a ? scratch<T>(Slot::packed_a, blocks.count * x.rows.count * place_a) : nullptr;
+    T* const b = share_b ? scratch<T>(Slot::packed_b, blocks.count * x.columns * place_b) : nullptr;
+    const long panels_a = share_a ? x.rows.count : 0, panels = panels_a + (share_b ? x.columns : 0);
+    const long grain = std::max(1L, memory_grain / place_b);
+    const auto pack = [&](long begin, long end) {
+        for (long i = begin; i < end; i++) {
+            const long block = i / panels, panel = i % panels;
+            const long k0 = k_begin + blocks.begin(block), depth = blocks.size(block);
+            if (panel < panels_a)
+                pack_a(x, a + (block * panels_a + panel) * place_a, panel, k0, depth);
+            else
+                pack_b(x, b + (block * x.columns + panel - panels_a) * place_b, panel - panels_a, k0, depth);
+        }
+    };
+    parallel_ranges(blocks.count * panels, grain, pack);
+    x.shared_a = a;
+    x.shared_b = b;
+}
+
+// C small, k long: every piece multiplies a range of k into its own partial product, and those are added in order.
+template <class T>
+void split_k(Product<T> x, long k, long pieces) {
+    const Cut ranges{k, pieces};
+    const long size = x.m * x.n;
+    T* const partial = scratch<T>(Slot::partial, pieces * size);
+    parallel(pieces, [&](long piece) {
+        Product<T> own = x;
+        own.c = partial + piece * size;
+        own.ldc = x.n;
+        own.epilogue = {};
+        compute(own, 0, x.rows.count, 0, x.columns, ranges.begin(piece), ranges.begin(piece + 1));
+    });
+    parallel_ranges(x.m, std::max(1L, memory_grain / (pieces * x.n)), [&](long begin, long end) {
+        for (long i = begin; i < end; i++)
+            for (long j = 0; j < x.n; j += lanes<T>) {
+                const long count = std::min<long>(lanes<T>, x.n - j);
+                Vec<T> sum = load_some(partial + i * x.n + j, count);
+                for (long piece = 1; piece < pieces; piece++)
+                    sum += load_some(partial + piece * size + i * x.n + j, count);
+                T* const at = x.c + i * x.ldc + j;
+                store_some(at, finish(sum, at, x.epilogue.bias + j, count, x.epilogue), count);
+            }
+    });
+}
+
+}  // namespace
+
+template <class T>
+void gemm(T* c, long ldc, Matrix<T> a, Matrix<T> b, Epilogue<T> epilogue) {
+    const long m = a.rows, n = b.cols, k = a.cols;
+    if (m == 0 || n == 0) return;
+    Product<T> x{c, ldc, {a.data, a.row_stride, a.col_stride}, {b.data, b.col_stride, b.row_stride}, epilogue, m, n,
+                 {m, divide_up(m, MR)}, divide_up(n, NR<T>), nullptr, nullptr, false, false};
+    // An unpacked line of A costs nothing until its rows fall into one set of the first cache.
+    const bool clash = x.a.line_stride != 1 && x.a.line_stride * sizeof(T) % 2048 == 0;
+    x.direct_a = x.columns <= 3 && !clash;
+    x.direct_b = x.rows.count <= 2 && x.b.line_stride == 1;
+
+    const long work = m * n * k;
+    if (work < serial_work) return compute(x, 0, x.rows.count, 0, x.columns, 0, k);
+
+    const long wanted = std::min(most_pieces, std::max(2L, work / piece_work));
+    long down = divide_up(m, piece_rows), across = divide_up(n, piece_columns<T>);
+    if (down * across == 1 && k >= 8 * std::max(m, n) && k >= 2 * block_k<T>) return split_k(x, k, std::min(wanted, k / block_k<T>));
+    // More pieces: cut the longer side, as long as a piece keeps some panels.
+    while (down * across < wanted) {
+        const long height = divide_up(x.rows.count, down), width = divide_up(x.columns, across);
+        if (height <= 2 && width <= 2) break;
+        if (height * MR >= width * NR<T>) down++; else across++;
+    }
+    const Cut row_pieces{x.rows.count, down}, column_pieces{x.columns, across};
+    const bool share_a = across > 1 && !x.direct_a, share_b = down > 1 && !x.direct_b;
+    const long shared_line = ((share_a ? m : 0) + (share_b ? n : 0)) * static_cast<long>(sizeof(T));
+    const Cut rounds{k, shared_line ? divide_up(k * shared_line, shared_bytes) : 1};
+    for (long round = 0; round < rounds.count; round++) {
+        const long k0 = rounds.begin(round), k1 = rounds.begin(round + 1);
+        Product<T> now = x;
+        if (round > 0) now.epilogue.accumulate = true;
+        if (round < rounds.count - 1) now.epilogue.bias = nullptr, now.epilogue.relu = false;
+        if (share_a || share_b) pack_shared(now, share_a, share_b, k0, k1);
+        parallel(down * across, [&](long piece) {
+            const long i = piece % down, j = piece / down;
+            compute(now, row_pieces.begin(i), row_pieces.begin(i + 1), column_pieces.begin(j), column_pieces.begin(j + 1), k0, k1);
+        });
+    }
+}
+
 template void gemm(float*, long, Matrix<float>, Matrix<float>, Epilogue<float>);
 template void gemm(double*, long, Matrix<double>, Matrix<double>, Epilogue<double>);
 

@@ -36,7 +36,7 @@ inline constexpr long memory_grain = 16384;
 
 // Scratch memory of the calling thread, 64-byte aligned; grows once, is reused ever after, and is the
 // only memory that kernels take.  A slot is valid until the same thread asks for the same slot again.
-enum class Slot { packed_a, packed_b, tile, partial, other, count };
+enum class Slot { packed_a, packed_b, panel_a, panel_b, tile, partial, other, count };
 void* scratch_bytes(Slot slot, std::size_t bytes);
 
 template <class T>

@@ -40,7 +40,7 @@ inline void store(T* p, Vec<T> v) {
 
 template <class T>
 inline Vec<T> broadcast(T value) {
-    return Vec<T>{} + value;  // exact for every value but -0, which becomes +0
+    return value - Vec<T>{};  // exact for every value, -0 included, so the compiler drops the subtraction
 }
 
 // The lanes added in a fixed order (pairs, then pairs of pairs), so that a sum has one value.

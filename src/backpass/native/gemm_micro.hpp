@@ -1,0 +1,190 @@
+// The inner kernel of the matrix product, and the packing that feeds it: the pieces that a convolution
+// (Winograd, implicit im2col) puts together in its own way.
+//
+// The kernel computes a tile of C that stays in registers while k runs: `rows` x (`vectors` vectors),
+//
+//     C[r, :] = sum over p of A[r, p] * B[p, :]        one broadcast of A feeds `vectors` multiply-adds.
+//
+// Packed operands lie in the order in which the kernel reads them:
+//     a panel of A, (k, h):       the h <= MR rows of a tile, column by column;
+//     a panel of B, (k, w lanes): the columns of a tile, row by row, filled up with zeros to w = 1 or 2 vectors.
+#pragma once
+#include <algorithm>
+#include <array>
+#include <utility>
+
+#include "gemm.hpp"
+#include "simd.hpp"
+
+namespace backpass {
+
+// The largest tile: 2 vectors wide, and as high as registers allow next to the two of B and one of A:
+// 14 x 2 + 4 of AVX-512's 32, 6 x 2 + 4 of the 16 of AVX2 and SSE.  NEON has 32, and uses three for A.
+#if defined(__AVX512F__)
+inline constexpr int MR = 14;
+#elif defined(__aarch64__)
+inline constexpr int MR = 12;
+#else
+inline constexpr int MR = 6;
+#endif
+template <class T>
+inline constexpr int NR = 2 * lanes<T>;
+
+// The first `count` <= lanes values at p, zeros after them; nothing beyond them is touched.  Two moves of
+// a power of two overlap to make any count: a loop over the lanes would cost more than the tile.
+template <class T>
+inline void move_some(T* to, const T* from, long count) {
+    const auto twice = [&](auto width) {
+        constexpr long w = width();
+        if (count < w) return false;
+        T head[w], tail[w];
+        __builtin_memcpy(head, from, sizeof(head));
+        __builtin_memcpy(tail, from + count - w, sizeof(tail));
+        __builtin_memcpy(to, head, sizeof(head));
+        __builtin_memcpy(to + count - w, tail, sizeof(tail));
+        return true;
+    };
+    if constexpr (lanes<T> >= 16)
+        if (twice(std::integral_constant<long, 8>{})) return;
+    if constexpr (lanes<T> >= 8)
+        if (twice(std::integral_constant<long, 4>{})) return;
+    if constexpr (lanes<T> >= 4)
+        if (twice(std::integral_constant<long, 2>{})) return;
+    if (count > 0) *to = *from;
+}
+
+template <class T>
+inline Vec<T> load_some(const T* p, long count) {
+    if (count >= lanes<T>) return load(p);
+    alignas(vector_bytes) T values[lanes<T>] = {};
+    move_some(values, p, count);
+    return load(values);
+}
+
+template <class T>
+inline void store_some(T* p, Vec<T> v, long count) {
+    if (count >= lanes<T>) return store(p, v);
+    alignas(vector_bytes) T values[lanes<T>];
+    store(values, v);
+    move_some(p, values, count);
+}
+
+// What becomes of `count` elements of a row of C that are `sum` now; `held` is where they go.
+template <class T>
+inline Vec<T> finish(Vec<T> sum, const T* held, const T* bias, long count, const Epilogue<T>& epilogue) {
+    if (epilogue.accumulate) sum += load_some(held, count);
+    if (epilogue.bias) sum += load_some(bias, count);
+    if (epilogue.relu) sum = sum < 0 ? Vec<T>{} : sum;  // a NaN stays one
+    return sum;
+}
+
+// C (rows, columns) = epilogue(A (rows, k) B (k, columns)), columns in the last vector or filling it.
+// A[r, p] is a[r * a_step + p] when `along_k`, else a[p * a_step + r] (packed: a_step = rows).
+// B[p, :] is at b + p * b_step, whole vectors of it readable (packed: b_step = vectors * lanes).
+template <class T, int rows, int vectors, bool along_k>
+void tile(long k, const T* a, long a_step, const T* b, long b_step, T* c, long ldc, long columns,
+          Epilogue<T> epilogue) {
+    constexpr int L = lanes<T>;
+#pragma GCC unroll 16
+    for (int r = 0; r < rows; r++) __builtin_prefetch(c + r * ldc, 1);
+    Vec<T> sum[rows][vectors] = {};
+    for (long p = 0; p < k; p++) {
+        Vec<T> row[vectors];
+#pragma GCC unroll 2
+        for (int v = 0; v < vectors; v++) row[v] = load(b + v * L);
+#pragma GCC unroll 16
+        for (int r = 0; r < rows; r++) {
+            const Vec<T> value = broadcast(along_k ? a[r * a_step] : a[r]);
+#pragma GCC unroll 2
+            for (int v = 0; v < vectors; v++) sum[r][v] += value * row[v];
+        }
+        a += along_k ? 1 : a_step;
+        b += b_step;
+    }
+    const long last = columns - (vectors - 1) * L;  // columns in the last vector
+    if (last == L) {
+#pragma GCC unroll 16
+        for (int r = 0; r < rows; r++)
+#pragma GCC unroll 2
+            for (int v = 0; v < vectors; v++) {
+                T* const at = c + r * ldc + v * L;
+                store(at, finish(sum[r][v], at, epilogue.bias + v * L, L, epilogue));
+            }
+    } else {  // rare enough to go through memory, in a loop instead of `rows` copies of longer code
+        Vec<T> rest[rows];
+#pragma GCC unroll 16
+        for (int r = 0; r < rows; r++) {
+            T* const at = c + r * ldc;
+            if constexpr (vectors == 2) store(at, finish(sum[r][0], at, epilogue.bias, L, epilogue));
+            rest[r] = sum[r][vectors - 1];
+        }
+        constexpr long skip = (vectors - 1) * L;
+        for (int r = 0; r < rows; r++) {
+            T* const at = c + r * ldc + skip;
+            store_some(at, finish(rest[r], at, epilogue.bias + skip, last, epilogue), last);
+        }
+    }
+}
+
+template <class T>
+using Tile = void (*)(long k, const T* a, long a_step, const T* b, long b_step, T* c, long ldc, long columns,
+                      Epilogue<T> epilogue);
+
+// The kernel for `rows` in 1 .. MR and `columns` in 1 .. NR; each height has its own, so edges cost what
+// they contain.
+template <class T, bool along_k = false>
+inline Tile<T> tile_of(long rows, long columns) {
+    static constexpr auto kernels = []<int... r>(std::integer_sequence<int, r...>) {
+        return std::array<std::array<Tile<T>, 2>, MR>{{{tile<T, r + 1, 1, along_k>, tile<T, r + 1, 2, along_k>}...}};
+    }(std::make_integer_sequence<int, MR>{});
+    return kernels[rows - 1][columns > lanes<T>];
+}
+
+// The kernel for packed panels.
+template <class T>
+inline void micro_kernel(long k, const T* packed_a, const T* packed_b, T* c, long ldc, long rows, long columns,
+                         Epilogue<T> epilogue = {}) {
+    const long width = columns > lanes<T> ? NR<T> : lanes<T>;
+    tile_of<T>(rows, columns)(k, packed_a, rows, packed_b, width, c, ldc, columns, epilogue);
+}
+
+// L vectors of L, transposed in place: stage by stage, blocks of `step` x `step` off the diagonal change places.
+template <class T, int step = lanes<T> / 2>
+inline void transpose(Vec<T> (&v)[lanes<T>]) {
+    constexpr int L = lanes<T>;
+    const auto swap_blocks = []<int... l>(Vec<T>& a, Vec<T>& b, std::integer_sequence<int, l...>) {
+        const Vec<T> low = __builtin_shufflevector(a, b, (l & step ? L + l - step : l)...);
+        b = __builtin_shufflevector(a, b, (l & step ? L + l : l + step)...);
+        a = low;
+    };
+#pragma GCC unroll 16
+    for (int i = 0; i < L; i++)
+        if (!(i & step)) swap_blocks(v[i], v[i + step], std::make_integer_sequence<int, L>{});
+    if constexpr (step > 1) transpose<T, step / 2>(v);
+}
+
+// packed[p * width + i] = element (i, p) of a panel: `count` <= width lines i, k elements p each; zeros for
+// the other lines.  One of the strides is 1.  May write up to a vector past the end of the panel.
+template <class T>
+inline void pack_panel(T* packed, long width, const T* data, long line_stride, long k_stride, long count, long k) {
+    constexpr int L = lanes<T>;
+    if (line_stride == 1) {  // copy: each p has its lines side by side
+        for (long p = 0; p < k; p++)
+            for (long i = 0; i < width; i += L)
+                store(packed + p * width + i, load_some(data + p * k_stride + i, std::max(0L, count - i)));
+        return;
+    }
+    for (long p = 0; p < k; p += L) {  // transpose L x L blocks
+        const long depth = std::min<long>(L, k - p);
+        // The last lines first: their vectors reach into the next p, whose first lines are written after.
+        for (long i = (width - 1) / L * L; i >= 0; i -= L) {
+            Vec<T> block[L];
+            for (int j = 0; j < L; j++)
+                block[j] = i + j < count ? load_some(data + (i + j) * line_stride + p, depth) : Vec<T>{};
+            transpose<T>(block);
+            for (int q = 0; q < depth; q++) store(packed + (p + q) * width + i, block[q]);
+        }
+    }
+}
+
+}  // namespace backpass
