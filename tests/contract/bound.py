@@ -13,7 +13,7 @@ from backpass.layers.base import Cache, Declared, Layer
 Array = np.ndarray
 Shape = tuple[int, ...]
 
-VALUES = ("random", "zeros", "constant", "ties", "large", "huge")
+VALUES = ("random", "zeros", "constant", "ties", "large", "vast", "huge")
 
 
 @dataclass
@@ -118,6 +118,7 @@ def bind(
         "constant": lambda: np.full_like(noise, 3),
         "ties": lambda: np.sign(np.round(noise)),  # -1, 0 and 1 only
         "large": lambda: noise * np.array(1e4, dtype),
+        "vast": lambda: noise * np.array(1e15, dtype),  # its square is still a float32
         "huge": lambda: noise * np.array(np.float32(1e30), dtype),
     }[values]()
     dout = normal(declared.out)
