@@ -14,6 +14,8 @@ import numpy as np
 import pytest
 
 import backpass as bp
+from backpass import native
+from backpass.optim import Optimizer
 
 from .bound import Bound, bind
 from .cases import all_cases, package_layers, paths_of
@@ -22,6 +24,15 @@ torch = pytest.importorskip("torch", reason="independent values need PyTorch")
 F = torch.nn.functional
 
 TOLERANCE = 1e-10  # relative to the largest element
+
+
+@pytest.fixture(autouse=True, scope="module")
+def _one_torch_thread():
+    """PyTorch's threads and ours would take turns on the same cores."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
 
 
 @dataclass(frozen=True)
@@ -79,11 +90,19 @@ def conv(layer: Any, x: Any, p: Any, b: Any) -> Any:
 
 
 def maxpool(layer: Any, x: Any, p: Any, b: Any) -> Any:
-    return F.max_pool2d(x, layer.size, layer.stride, layer.padding)
+    return F.max_pool2d(pad(layer, x, -torch.inf), layer.size, layer.stride)
 
 
 def averagepool(layer: Any, x: Any, p: Any, b: Any) -> Any:
-    return F.avg_pool2d(x, layer.size, layer.stride, layer.padding, count_include_pad=False)
+    """The sum of a window over how many of its elements lie inside the image."""
+    inside = F.avg_pool2d(pad(layer, torch.ones_like(x), 0.0), layer.size, layer.stride)
+    return F.avg_pool2d(pad(layer, x, 0.0), layer.size, layer.stride) / inside
+
+
+def pad(layer: Any, x: Any, value: float) -> Any:
+    """PyTorch's pooling takes no more padding than half a window; ours does."""
+    rows, cols = pair(layer.padding)
+    return F.pad(x, (cols, cols, rows, rows), value=value)
 
 
 def dropout(layer: Any, x: Any, p: Any, b: Bound) -> Any:
@@ -230,20 +249,65 @@ def test_net_equals_pytorch(depth, norm, kernels):
         assert_equal(g, params[int(i)][key].grad, name, size)
 
 
-def cross_entropy(scores: np.ndarray, y: np.ndarray) -> np.ndarray:
-    """The gradient of the mean softmax cross-entropy."""
-    shifted = np.exp(scores - scores.max(axis=1, keepdims=True))
-    probabilities = shifted / shifted.sum(axis=1, keepdims=True)
-    probabilities[np.arange(len(y)), y] -= 1
-    return probabilities / len(y)
-
-
-OPTIMIZERS: dict[str, Callable[[Any], Any]] = {
-    "SGD": lambda p: torch.optim.SGD(p, lr=0.01),
-    "Momentum": lambda p: torch.optim.SGD(p, lr=0.01, momentum=0.9),
-    "Nesterov": lambda p: torch.optim.SGD(p, lr=0.01, momentum=0.9, nesterov=True),
-    "AdaGrad": lambda p: torch.optim.Adagrad(p, lr=0.01, eps=1e-10),
-    "RMSProp": lambda p: torch.optim.RMSprop(p, lr=0.01, alpha=0.9, eps=1e-8),
-    "Adam": lambda p: torch.optim.Adam(p, lr=0.01, eps=1e-8),
-    "AdamW": lambda p: torch.optim.AdamW(p, lr=0.01, eps=1e-8, weight_decay=0.05),
+OPTIMIZERS: dict[str, Callable[[Any, Any], Any]] = {
+    "SGD": lambda p, ours: torch.optim.SGD(p, lr=ours.lr),
+    "Momentum": lambda p, ours: torch.optim.SGD(p, lr=ours.lr, momentum=ours.momentum),
+    "Nesterov": lambda p, ours: torch.optim.SGD(p, lr=ours.lr, momentum=ours.momentum, nesterov=True),
+    "AdaGrad": lambda p, ours: torch.optim.Adagrad(p, lr=ours.lr, eps=ours.eps),
+    "RMSProp": lambda p, ours: torch.optim.RMSprop(p, lr=ours.lr, alpha=ours.decay, eps=ours.eps),
+    "Adam": lambda p, ours: torch.optim.Adam(p, lr=ours.lr, betas=(ours.beta1, ours.beta2), eps=ours.eps),
+    "AdamW": lambda p, ours: torch.optim.AdamW(
+        [{"params": [v for v in p if v.ndim > 1], "weight_decay": ours.weight_decay}]
+        + [{"params": [v for v in p if v.ndim == 1], "weight_decay": 0.0}],
+        lr=ours.lr,
+        betas=(ours.beta1, ours.beta2),
+        eps=ours.eps,
+    ),
 }
+
+
+def test_every_optimizer_has_a_twin():
+    assert set(Optimizer.registry) <= set(OPTIMIZERS), f"add to OPTIMIZERS in {__file__} what PyTorch's is"
+
+
+@pytest.mark.parametrize("kernels", [True, False], ids=["kernels", "reference"])
+@pytest.mark.parametrize("norm", NORMS.values(), ids=NORMS.keys())
+@pytest.mark.parametrize("name", OPTIMIZERS)
+def test_twenty_steps_equal_pytorch(name, norm, kernels):
+    if kernels and not native.available:
+        pytest.skip("the kernels are switched off")
+    ours = Optimizer.registry[name](lr=0.01)
+    model = bp.Model(net_of(2, norm), (4, 3), seed=1, dtype="float64", kernels=kernels)
+    params = torch_params(model)
+    theirs = OPTIMIZERS[name]([value for p in params for value in p.values()], ours)
+    rng = np.random.default_rng(2)
+    slots = {slot: np.zeros_like(model.params) for slot in ours.slots}
+    for step in range(1, 21):
+        x, y = rng.standard_normal((16, 4, 3)), rng.integers(0, 5, 16)
+        theirs.zero_grad()
+        scores = run_net(model, torch.from_numpy(x), params)
+        scores.retain_grad()
+        F.cross_entropy(scores, torch.from_numpy(y)).backward()
+        theirs.step()
+
+        probabilities = torch.softmax(torch.from_numpy(model.forward(x)), dim=1).numpy()
+        model.backward((probabilities - np.eye(5)[y]) / len(y))
+        control = np.array([ours.lr, step, 1.0, 0.0])
+        for group, where in model.groups.items():
+            arguments = (
+                model.params[where],
+                model.grads[where],
+                {slot: v[where] for slot, v in slots.items()},
+                control,
+                ours.options(group),
+            )
+            ours.kernel(*arguments)() if kernels else ours.reference_step(*arguments)
+    size = float(np.abs(model.params).max())
+    for key, value in model.named_params().items():
+        i, _, parameter = key.partition(".")
+        after = model.layers[int(i) + 1 : int(i) + 2]
+        if parameter == "b" and after and isinstance(after[0], bp.BatchNorm):
+            continue  # batch norm takes it away again: its gradient is rounding noise, which Adam scales up to steps
+        assert_equal(value, params[int(i)][parameter], f"{key} after 20 steps", size)
+    x = rng.standard_normal((16, 4, 3))
+    assert_equal(model.forward(x), run_net(model, torch.from_numpy(x), params), "scores after 20 steps")
