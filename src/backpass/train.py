@@ -521,7 +521,7 @@ class Trainer:
             _fill(slot, arrays, f"optimizer/{name}", folder)
         model.params[...], model.state[...] = arrays["params"], arrays["state"]
         trainer.best_params, trainer.best_state = arrays["best_params"], arrays["best_state"]
-        run.history = History.from_arrays(_under(arrays, "history/"))
+        run.history = history_of(arrays)
         run.step, run.best, run.seconds = int(manifest["step"]), dict(manifest["best"]), float(manifest["seconds"])
         model.step = run.step
         if run.step >= run.total_steps or (manifest["status"] == "stopped early" and epochs is None):
@@ -774,6 +774,18 @@ def load_data(about: dict[str, Any], folder: str | Path, *, data_dir: str | Path
     return load(**(source | ({} if data_dir is None else {"data_dir": str(data_dir)})))
 
 
+def best_model(arrays: dict[str, Array], manifest: dict[str, Any], where: Path) -> Model:
+    """Return the best model of a run that `load_run` has read."""
+    if len(arrays.get("best_params", ())):
+        arrays = {**arrays, "params": arrays["best_params"], "state": arrays["best_state"]}
+    return model_from(manifest["model"], arrays, where)
+
+
+def history_of(arrays: dict[str, Array]) -> History:
+    """Return the history of a run that `load_run` has read."""
+    return History.from_arrays(_under(arrays, "history/"))
+
+
 def load_model(path: str | Path) -> Model:
     """Return the best model of a run's folder, or the model that `save_model` wrote to a file.
 
@@ -795,11 +807,8 @@ def load_model(path: str | Path) -> Model:
     """
     path = Path(path)
     if path.is_dir():
-        arrays, manifest = load_run(path)
-        if len(arrays.get("best_params", ())):
-            arrays = {**arrays, "params": arrays["best_params"], "state": arrays["best_state"]}
-    else:
-        arrays, manifest = checkpoint.load(path)
+        return best_model(*load_run(path), path)
+    arrays, manifest = checkpoint.load(path)
     if "model" not in manifest:
         raise CheckpointError(f"{path}: expected a model in the checkpoint, found none")
     return model_from(manifest["model"], arrays, path)
