@@ -19,7 +19,7 @@ from typing import Any
 
 import numpy as np
 
-from .layers.base import Array, Shape, is_number, require
+from .basics import Array, Shape, is_number, require
 from .names import build
 
 

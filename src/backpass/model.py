@@ -136,7 +136,8 @@ class Model:
         self._plans: dict[tuple[int, bool], Plan] = {}
         self._infer_plans: dict[int, tuple[Array, Array, Any]] = {}
         self._arena = self._infer_arena = np.zeros(0, np.uint8)
-        self._current: Plan | None = None
+        self._current: Plan | None = None  # of the last forward
+        self._went_back = False  # whether its activations are used up
 
     # -- names ----------------------------------------------------------------------------------------------------
 
@@ -191,8 +192,9 @@ class Model:
         x = self._check_input(x)
         plan = self.plan(len(x))
         plan.x[...] = x
+        self._current = None
         _run(plan.forward)
-        self._current = plan
+        self._current, self._went_back = plan, False
         return plan.scores.copy()
 
     def backward(self, dscores: Any) -> Array:
@@ -211,13 +213,14 @@ class Model:
         Raises
         ------
         ArgumentError
-            If there was no forward before.
+            If there was no forward since the last backward, which lays gradients where the activations were.
         ShapeError
             If dscores has not the shape of the scores.
         """
         plan = self._current
-        if plan is None:
-            raise ArgumentError("Model.backward: expected a forward(x) before it, got none")
+        if plan is None or self._went_back:
+            got = "none" if plan is None else "a second backward"
+            raise ArgumentError(f"Model.backward: expected a forward(x) before each backward, got {got}")
         dscores = np.asarray(dscores)
         if dscores.shape != plan.scores.shape:
             raise ShapeError(
@@ -225,6 +228,7 @@ class Model:
             )
         plan.dscores[...] = dscores
         self.grads[...] = 0
+        self._went_back = True
         _run(plan.backward)
         assert plan.dx is not None
         return plan.dx.copy()
@@ -411,9 +415,10 @@ class Model:
         caches_at: list[dict[str, int]] = [{} for _ in self.layers]
         for i, unit in enumerate(units):
             for j in range(unit.first, unit.last + 1):
+                last = 2 * U if declared[j].state else 2 * U - i  # the update, after the backward, reads it once more
                 for name, spec in declared[j].cache.items():
                     shape, dtype = spec if spec and isinstance(spec[-1], str) else (spec, self.dtype)
-                    caches_at[j][name] = want(shape, i, 2 * U - i, dtype)
+                    caches_at[j][name] = want(shape, i, last, dtype)
 
         offsets, size_bytes = place(wanted)
         if keep:

@@ -20,6 +20,7 @@ from __future__ import annotations
 
 from backpass.data.dataset import Dataset, Split, describe
 from backpass.data.fetch import download
+from backpass.data.folder import read_picture
 from backpass.data.places import cache_dir
 from backpass.data.preprocess import Preprocess
 from backpass.data.sampling import batches, gather, order
@@ -39,4 +40,5 @@ __all__ = [
     "gather",
     "load",
     "order",
+    "read_picture",
 ]

@@ -126,7 +126,8 @@ def load_npz(
 
     arrays: dict[str, Any] = {}
     try:
-        with np.load(path, allow_pickle=False) as file:
+        with path.open("rb") as stream:  # np.load leaves a damaged file open when it opens it itself
+            file = np.load(stream, allow_pickle=False)
             if not isinstance(file, np.lib.npyio.NpzFile):
                 raise DataError(f"{path}: expected an .npz file of several arrays, this is a single array")
             unknown = sorted(set(file.files) - {*KEYS, "x", "y", "classes"})
@@ -136,7 +137,7 @@ def load_npz(
                 arrays[key] = file[key]
     except DataError:
         raise
-    except (OSError, EOFError, ValueError, KeyError, zlib.error, zipfile.BadZipFile, NotImplementedError) as error:
+    except (OSError, EOFError, ValueError, KeyError, MemoryError, zlib.error, zipfile.BadZipFile) as error:
         reason = "it holds Python objects, which are not read" if "allow_pickle" in str(error) else str(error)
         raise DataError(f"{path}: cannot be read as .npz ({reason})") from error
     return load_arrays(arrays, name=path.stem, train=train, val=val, test=test, seed=seed, classes=classes)

@@ -62,7 +62,7 @@ def load_cifar10(
         train=train,
         val=val,
         test=test,
-        default_val=len(pool[1]) // 50,
+        default_val=ROWS // 10,
         seed=seed,
         classes=CLASSES,
     )
@@ -106,9 +106,6 @@ def read_cifar10(path: Path) -> tuple[tuple[Images, NDArray[np.int64]], tuple[Im
         rows = slice(BATCHES.index(batch) * ROWS, (BATCHES.index(batch) + 1) * ROWS)
         reader = _read_binary if layout == "binary" else _read_python
         reader(stream, size, x[rows], y[rows], where)
-        wrong = np.flatnonzero(y[rows] >= len(CLASSES))
-        if len(wrong):
-            raise DataError(f"{where}: picture {wrong[0]} has label {y[rows][wrong[0]]}, expected 0 to 9")
 
     import tarfile
     import zlib
@@ -170,6 +167,8 @@ def _read_archive(path: Path, read: Read) -> None:
                 if stream is None:
                     raise DataError(f"{where}: is a folder, expected a file")
                 read(layout, batch, stream, member.size, where)
+        while limited.read(1 << 20):  # to the end, where gzip compares its checksum
+            pass
     if missing := [batch for batch in BATCHES if batch not in seen]:
         raise DataError(f"{path}: {', '.join(missing)} missing from the archive; it is incomplete or another archive")
     if len(set(seen.values())) > 1:
@@ -206,6 +205,9 @@ def _read_binary(stream: IO[bytes], size: int, x: Images, y: NDArray[np.int64], 
         records = np.frombuffer(raw, np.uint8).reshape(count, 1 + PIXELS)
         y[start : start + count] = records[:, 0]
         flat[start : start + count] = records[:, 1:]
+    wrong = np.flatnonzero(y >= len(CLASSES))
+    if len(wrong):
+        raise DataError(f"{where}: picture {wrong[0]} has label {y[wrong[0]]}, expected 0 to 9")
 
 
 def _max_python_bytes() -> int:

@@ -275,21 +275,20 @@ def _fetch_from(
 ) -> str | None:
     """Bring `part` to its full, checked length from one mirror; return why not, or None for success."""
     failures = 0
+    all_from_here = False
     while True:
         before = _size(part)
-        try:
-            if before > file.size_bytes:
-                part.unlink()
-                before = 0
-            if before < file.size_bytes:
-                _append(url, file, part, before, advance, timeout_s)
+        if before >= file.size_bytes:
             if _is_published(part, file):
                 return None
             part.unlink()
-            if before == 0:
+            if all_from_here:
                 return "what came has another SHA-256 than what was published"
-            # Some of it came from elsewhere: this mirror may be right, from the beginning.
-            reason = "the continued file has another SHA-256 than what was published"
+            before = 0  # some of it came from elsewhere: this mirror may be right, from the beginning
+        all_from_here = all_from_here or before == 0
+        try:
+            _append(url, file, part, before, advance, timeout_s)
+            continue
         except _GiveUp as error:
             return str(error)
         except _TryAgain as error:
@@ -318,9 +317,6 @@ def _append(
         response = urllib.request.urlopen(urllib.request.Request(url, headers=headers), timeout=timeout_s)
     except urllib.error.HTTPError as error:
         error.close()
-        if error.code == 416:  # the server's file ends before our part does
-            part.unlink()
-            raise _TryAgain("the server has fewer bytes than have come already") from error
         if error.code in (408, 425, 429) or error.code >= 500:
             raise _TryAgain(f"HTTP {error.code} {error.reason}") from error
         raise _GiveUp(f"HTTP {error.code} {error.reason}") from error
@@ -344,7 +340,8 @@ def _append(
             advance(got)
             while got < file.size_bytes:
                 try:
-                    piece = response.read(min(PIECE_BYTES, file.size_bytes - got))
+                    # read1 gives what has come; read would wait for the whole piece, and lose it in a timeout
+                    piece = response.read1(min(PIECE_BYTES, file.size_bytes - got))
                 except network_errors as error:
                     raise _TryAgain(f"{_reason(error, timeout_s)} after {got} bytes") from error
                 if not piece:

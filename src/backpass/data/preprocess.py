@@ -272,7 +272,8 @@ def _summary(array: NDArray[np.float32]) -> str:
 
 
 def _elementwise(kind: str, shift: Any, scale: Any, shape: tuple[int, ...]) -> Preprocess:
-    full = [np.array(np.broadcast_to(np.asarray(value), shape), np.float32, order="C") for value in (shift, scale)]
+    with np.errstate(over="ignore"):  # an overflow is found below
+        full = [np.array(np.broadcast_to(np.asarray(value), shape), np.float32, order="C") for value in (shift, scale)]
     if not all(np.isfinite(array).all() for array in full):
         raise DataError("x_train: its values do not fit float32; divide them first")
     return Preprocess(kind, full[0], full[1])

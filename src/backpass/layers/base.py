@@ -22,10 +22,25 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from ..errors import ArgumentError, ShapeError
+from ..basics import Array, Shape, is_number, require
+from ..errors import ShapeError
 
-Array = np.ndarray[Any, Any]
-Shape = tuple[int, ...]
+__all__ = [
+    "Array",
+    "Cache",
+    "Call",
+    "Declared",
+    "Init",
+    "Layer",
+    "NoCache",
+    "Param",
+    "Reference",
+    "Shape",
+    "expect",
+    "is_number",
+    "require",
+]
+
 Init = Callable[[np.random.Generator, Shape], Array]
 Call = Callable[[], object]
 
@@ -228,28 +243,3 @@ def expect(layer: Layer, x: Shape, pattern: str, hint: str = "") -> Shape:
         message = f"{type(layer).__name__}: expected x of shape ({', '.join(want)}), got {tuple(x)}"
         raise ShapeError(message + (f"; {hint}" if hint else ""))
     return tuple(x)
-
-
-def require(condition: bool, owner: object, argument: str, expected: str, got: object) -> None:
-    """Raise ArgumentError `Owner: argument: expected ..., got ...` unless the condition holds.
-
-    Examples
-    --------
-    >>> require(0 <= 0.5 < 1, "Dropout", "drop_prob", "a probability in [0, 1)", 0.5)
-    """
-    if not condition:
-        name = owner if isinstance(owner, str) else type(owner).__name__
-        raise ArgumentError(f"{name}: {argument}: expected {expected}, got {got!r}")
-
-
-def is_number(value: object) -> bool:
-    """Whether a value is a finite real number (not a bool).
-
-    Examples
-    --------
-    >>> is_number(0.5), is_number(float("nan")), is_number("1"), is_number(True)
-    (True, False, False, False)
-    """
-    if isinstance(value, (bool, np.bool_)) or not isinstance(value, (int, float, np.integer, np.floating)):
-        return False
-    return bool(np.isfinite(value))

@@ -105,7 +105,6 @@ public:
 
     void run() {
         nb::gil_scoped_release free;
-        FlushDenormals flush;
         for (const Step& step : steps_) run_step(step);
     }
 
@@ -113,7 +112,6 @@ public:
     std::vector<double> time() {
         std::vector<double> seconds;
         nb::gil_scoped_release free;
-        FlushDenormals flush;
         for (const Step& step : steps_) {
             const auto start = std::chrono::steady_clock::now();
             run_step(step);
@@ -128,6 +126,20 @@ public:
         return names;
     }
 
+    // A Python step often reaches whoever holds the program (a bound method, say): the garbage collector must see
+    // that circle to free it.
+    static int traverse(PyObject* self, visitproc visit, void* arg) {
+        Py_VISIT(Py_TYPE(self));
+        if (!nb::inst_ready(self)) return 0;
+        for (const Step& step : nb::inst_ptr<Program>(self)->steps_) Py_VISIT(step.object.ptr());
+        return 0;
+    }
+    static int clear(PyObject* self) {
+        std::vector<Step> steps;
+        if (nb::inst_ready(self)) steps.swap(nb::inst_ptr<Program>(self)->steps_);
+        return 0;
+    }
+
 private:
     struct Step {
         Call* call;
@@ -135,12 +147,21 @@ private:
     };
 
     static void run_step(const Step& step) {
-        if (step.call) return step.call->run();
+        if (step.call) {
+            FlushDenormals flush;  // for each call: a Python step between them keeps the numbers that NumPy has elsewhere
+            return step.call->run();
+        }
         nb::gil_scoped_acquire held;
         step.object();
     }
 
     std::vector<Step> steps_;
+};
+
+PyType_Slot program_slots[] = {
+    {Py_tp_traverse, reinterpret_cast<void*>(&Program::traverse)},
+    {Py_tp_clear, reinterpret_cast<void*>(&Program::clear)},
+    {0, nullptr},
 };
 
 }  // namespace
@@ -155,7 +176,7 @@ NB_MODULE(BACKPASS_MODULE, m) {
                  call.run();
              })
         .def("__repr__", [](const Call& call) { return "<bound call " + call.name + ">"; });
-    nb::class_<Program>(m, "Program")
+    nb::class_<Program>(m, "Program", nb::type_slots(program_slots))
         .def(nb::init<nb::list>())
         .def("run", &Program::run)
         .def("time", &Program::time)
