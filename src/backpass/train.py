@@ -148,7 +148,7 @@ class Trainer:
     overwrite : bool
         Whether a run that is already in `out` may be replaced.
     monitor : str, optional
-        Which column of the history says what is best; "val_accuracy", or "val_loss" where there are no classes.
+        Which column of the history says what is best; "val_accuracy", or "train_accuracy" without a validation split.
     patience : int, optional
         Stop after so many epochs without a new best; None never does.
     evaluate_train : int
@@ -241,10 +241,10 @@ class Trainer:
         self.note = to_spec(dict(note or {}))
 
         for split in (data.train, data.val, data.test):
-            loss.check((len(split.x), *model.output_shape), split.y)
-        classification = data.train.y.dtype.kind in "iu"
-        self.monitor = monitor or ("val_accuracy" if classification else "val_loss")
-        columns = [c for c in History.METRICS if classification or "accuracy" not in c]
+            if len(split):
+                loss.check((len(split), *model.output_shape), split.y)
+        self.monitor = monitor or ("val_accuracy" if len(data.val) else "train_accuracy")
+        columns = [c for c in History.METRICS if len(data.val) or "val" not in c]
         require(self.monitor in columns, self, "monitor", f"one of {', '.join(columns)}", self.monitor)
 
         # Everything that can be wrong is found before the model changes.
@@ -355,9 +355,13 @@ class Trainer:
 
     def _end_epoch(self, run: Run, step: _Step, seconds: float) -> None:
         """Evaluate, keep the best, and write the history's row."""
-        train = self.data.train
+        train, val = self.data.train, self.data.val
         count = min(self.evaluate_train, len(train.x))
         some = np.sort(order(len(train.x), seed=self.seed, epoch=2**31 - 1)[:count])  # the same samples at each epoch
+
+        def prefixed(prefix: str, values: dict[str, float]) -> dict[str, float]:
+            return {prefix + name: value for name, value in values.items()}
+
         row = {
             "epoch": run.epoch,
             "step": run.step,
@@ -365,7 +369,7 @@ class Trainer:
             **{
                 f"train_{k}": v for k, v in evaluate(self.model, Split(train.x[some], train.y[some]), self.loss).items()
             },
-            **{f"val_{k}": v for k, v in evaluate(self.model, self.data.val, self.loss).items()},
+            **(prefixed("val_", evaluate(self.model, val, self.loss)) if len(val) else {}),
             "lr": float(step.control[0]),
             "update_ratio": step.update_ratio,
             "gradient_norm": step.gradient_norm,
@@ -675,7 +679,7 @@ class _Interrupt:
 
 
 def evaluate(model: Model, split: Split, loss: Loss | None = None) -> dict[str, float]:
-    """Return the loss of a model on a split, and its accuracy where there are classes.
+    """Return the loss and the accuracy of a model on a split.
 
     Parameters
     ----------
@@ -697,10 +701,7 @@ def evaluate(model: Model, split: Split, loss: Loss | None = None) -> dict[str, 
     scores = model.predict_scores(split.x)
     y = loss.check(scores.shape, split.y)
     value, _ = loss.reference(scores, y, None)
-    result = {"loss": float(value)}
-    if split.y.dtype.kind in "iu":
-        result["accuracy"] = float((scores.argmax(axis=1) == split.y).mean())
-    return result
+    return {"loss": float(value), "accuracy": float((scores.argmax(axis=1) == split.y).mean())}
 
 
 # -- models and runs on disk ---------------------------------------------------------------------------------------
