@@ -265,17 +265,22 @@ def worst_mistakes(
     chosen = worst(y, probabilities, most)
     columns = 5
     rows = max(1, math.ceil(len(chosen) / columns))
-    figure = _figure((SIZE[0], 0.45 + 1.45 * rows))
-    figure.suptitle("The surest mistakes" if len(chosen) else "No mistakes", color=INK, fontsize=11)
+    tall = 1.0 + 0.62 * x.shape[2] / x.shape[3]  # of a cell that is 1.15 wide: picture and three lines of words
+    title = "The surest mistakes" if len(chosen) else "No mistakes"
+    axes = _axes(title, "", "", (SIZE[0], 0.4 + SIZE[0] / columns / 1.15 * tall * rows))
+    axes.set_axis_off()
     white = float(max_value or x.max() or 1)
-    for place, i in enumerate(chosen, 1):
-        axes = figure.add_subplot(rows, columns, place)
-        axes.set_axis_off()
-        axes.imshow(picture(x[i], white), interpolation="nearest", cmap="gray", vmin=0, vmax=1)
+    for place, i in enumerate(chosen):
+        left, top = 1.15 * (place % columns), tall * (place // columns)
+        extent = (left, left + 1, top + x.shape[2] / x.shape[3], top)
+        axes.imshow(picture(x[i], white), interpolation="nearest", cmap="gray", vmin=0, vmax=1, extent=extent)
         guess = int(probabilities[i].argmax())
         words = f"{_short(classes[y[i]], 11)}\nnot {_short(classes[guess], 11)}\n{percent(float(probabilities[i, guess]), 0)} sure"
-        axes.set_title(words, fontsize=7.5, color=INK, pad=3)
-    return figure
+        axes.text(left + 0.5, extent[2] + 0.05, words, ha="center", va="top", fontsize=7.5, color=INK)
+    axes.set_xlim(0, 1.15 * columns - 0.15)
+    axes.set_ylim(tall * rows, 0)
+    axes.set_aspect("equal")
+    return axes.figure
 
 
 def first_layer_weights(model: Model) -> Figure:
@@ -423,13 +428,13 @@ def _histograms(record: Record, what: str, title: str) -> Figure:
 def _over_time(counts: Array, edges: Array, bins: int = 48) -> tuple[Array, float, float]:
     """Bring histograms (epochs, bins) to common edges; return opacities (bins, epochs) and the range of values.
 
-    The range holds all but the outermost thousandth of each epoch's values, so that one outlier does not squeeze the rest.
+    The range leaves out the outermost 1 % of each epoch's values, so that a few of them do not squeeze the rest.
     """
     total = np.maximum(counts.sum(axis=1), 1)
     below = np.cumsum(counts, axis=1) / total[:, None]
     width = (edges[:, 1] - edges[:, 0]) / counts.shape[1]
-    low = float((edges[:, 0] + width * (below > 0.001).argmax(axis=1)).min())
-    high = float((edges[:, 0] + width * ((below >= 0.999).argmax(axis=1) + 1)).max())
+    low = float((edges[:, 0] + width * (below > 0.005).argmax(axis=1)).min())
+    high = float((edges[:, 0] + width * ((below >= 0.995).argmax(axis=1) + 1)).max())
     grid = np.linspace(low, high, bins + 1)
     density = np.empty((len(counts), bins))
     for epoch, (row, (start, end)) in enumerate(zip(counts, edges, strict=True)):
