@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from ..init import He
-from ..layers import Affine, BatchNorm, ReLU
+from ..layers import Affine, BatchNorm, Dropout, ReLU
 from ..layers.base import Init, Layer, require
 
 
