@@ -9,6 +9,7 @@ from .dropout import Dropout
 from .elu import ELU
 from .flatten import Flatten
 from .gelu import GELU
+from .layernorm import LayerNorm
 from .leaky_relu import LeakyReLU
 from .relu import ReLU
 from .sigmoid import Sigmoid
@@ -23,6 +24,7 @@ __all__ = [
     "Dropout",
     "Flatten",
     "Layer",
+    "LayerNorm",
     "LeakyReLU",
     "ReLU",
     "Sigmoid",
