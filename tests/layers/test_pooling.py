@@ -7,9 +7,22 @@ import pytest
 import torch
 
 import backpass as bp
+from backpass import native
 from backpass.errors import ArgumentError, ShapeError
 from backpass.layers import averagepool, global_averagepool, maxpool
 from backpass.layers.windows import as_pair
+
+from .kernels import run, scaled_errors
+
+needs_kernels = pytest.mark.skipif(not native.available, reason="built without kernels")
+EVERY_CASE = [
+    *maxpool.CASES,
+    *averagepool.CASES,
+    *global_averagepool.CASES,
+    (bp.MaxPool(2), (9, 20, 33, 35)),
+    (bp.AveragePool(2), (9, 20, 33, 35)),
+    (bp.GlobalAveragePool(), (9, 20, 33, 35)),
+]
 
 
 def settings(layer):
@@ -57,6 +70,64 @@ def test_global_average_is_pytorch():
     np.testing.assert_allclose(
         global_averagepool.global_averagepool_backward(dout, cache), leaf.grad.numpy(), rtol=1e-14
     )
+
+
+@needs_kernels
+@pytest.mark.parametrize("dtype", ["float64", "float32"])
+@pytest.mark.parametrize(("layer", "x_shape"), EVERY_CASE, ids=str)
+def test_kernel_is_reference(layer, x_shape, dtype):
+    rng = np.random.default_rng(0)
+    given = {"x": rng.standard_normal(x_shape), "dout": rng.standard_normal(layer.declare(x_shape).out)}
+    found = run(layer, given, dtype)
+    wanted = run(layer, {k: v.astype(dtype) for k, v in given.items()}, "float64", kernels=False)
+    assert max(scaled_errors(found, wanted).values()) < {"float64": 1e-14, "float32": 1e-6}[dtype]
+
+
+@needs_kernels
+@pytest.mark.parametrize("layer", [bp.MaxPool(2), bp.MaxPool(3, stride=1, padding=1), bp.MaxPool((17, 16), stride=1)])
+@pytest.mark.parametrize("kernels", [True, False])
+def test_ties_nan_and_infinity(layer, kernels):
+    """The first maximum wins, a NaN wins over all, and the padding loses even against minus infinity."""
+    rng = np.random.default_rng(3)
+    x = np.sign(np.round(rng.standard_normal((2, 3, 19, 18))))
+    x[0, 0, 4, 5] = x[0, 0, 5, 5] = np.nan
+    x[1] = -np.inf
+    dout = rng.standard_normal(layer.declare(x.shape).out)
+    found = run(layer, {"x": x, "dout": dout}, "float64", kernels=kernels)
+    (HH, WW), (S, T) = as_pair(layer.size, layer, "size", 1), layer._sizes()[2:4]
+    top, left = as_pair(layer.padding, layer, "padding", 0)
+    wanted_out, wanted_dx = np.empty(dout.shape), np.zeros(x.shape)
+    for at in np.ndindex(dout.shape):
+        best, place = None, None
+        for i in range(HH):
+            for j in range(WW):
+                row, col = at[2] * S + i - top, at[3] * T + j - left
+                if 0 <= row < 19 and 0 <= col < 18:
+                    value = x[at[0], at[1], row, col]
+                    if best is None or value > best or (np.isnan(value) and not np.isnan(best)):
+                        best, place = value, (at[0], at[1], row, col)
+        wanted_out[at] = best
+        wanted_dx[place] += dout[at]
+    np.testing.assert_array_equal(found["out"], wanted_out)
+    np.testing.assert_allclose(found["dx"], wanted_dx, rtol=1e-13, atol=1e-13)
+
+
+@needs_kernels
+@pytest.mark.parametrize("layer", [bp.MaxPool(3, stride=2, padding=1), bp.AveragePool(2), bp.GlobalAveragePool()])
+def test_same_bits_for_any_number_of_threads(layer):
+    x_shape = (40, 16, 16, 16)
+    rng = np.random.default_rng(0)
+    given = {"x": rng.standard_normal(x_shape), "dout": rng.standard_normal(layer.declare(x_shape).out)}
+    before, results = bp.threads(), []
+    try:
+        for count in (1, 2, 3):
+            bp.set_threads(count)
+            results.append(run(layer, given, "float32"))
+    finally:
+        bp.set_threads(before)
+    for other in results[1:]:
+        for name, value in results[0].items():
+            np.testing.assert_array_equal(value, other[name])
 
 
 @pytest.mark.parametrize(

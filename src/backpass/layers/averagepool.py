@@ -48,7 +48,8 @@ from typing import Any
 
 import numpy as np
 
-from .base import Array, Cache, Declared, Layer, Reference, Shape
+from .. import native
+from .base import Array, Cache, Call, Declared, Layer, Reference, Shape
 from .windows import add_windows, as_pair, check_pool, pooled_shape, sliding_windows
 
 
@@ -121,6 +122,20 @@ class AveragePool(Layer):
     def declare(self, x: Shape) -> Declared:
         """Return the shapes for an input of shape `x`."""
         return Declared(out=pooled_shape(self, x), reads=())
+
+    def _sizes(self) -> tuple[int, ...]:
+        """Window, stride and padding, vertical and horizontal each, as the kernels take them."""
+        size = as_pair(self.size, self, "size", 1)
+        step = size if self.stride is None else as_pair(self.stride, self, "stride", 1)
+        return (*size, *step, *as_pair(self.padding, self, "padding", 0))
+
+    def forward_kernel(self, out: Array, x: Array, p: Any, s: Any, c: Any) -> Call:
+        """Bind the forward kernel."""
+        return native.averagepool_forward(out, x, *self._sizes())
+
+    def backward_kernel(self, dx: Array | None, dout: Array, x: Array, out: Array, p: Any, g: Any, c: Any) -> Call:
+        """Bind the backward kernel."""
+        return native.averagepool_backward(dx, dout, *self._sizes())
 
 
 CASES = [

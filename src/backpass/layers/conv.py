@@ -88,9 +88,10 @@ from typing import Any
 
 import numpy as np
 
+from .. import native
 from ..errors import ShapeError
 from ..init import Constant, He
-from .base import Array, Cache, Declared, Init, Layer, Param, Reference, Shape, expect, require
+from .base import Array, Cache, Call, Declared, Init, Layer, Param, Reference, Shape, expect, require
 from .windows import Pair, add_windows, as_pair, sliding_windows, windows_that_fit
 
 Padding = int | Sequence[int] | str
@@ -325,6 +326,67 @@ class Conv(Layer):
         if self.bias:
             params["b"] = Param((self.filters,), Constant(0.0), "bias")
         return Declared(out=(N, self.filters, rows, cols), params=params)
+
+    def describe_kernel(self, x_shape: Shape) -> str:
+        """Return which algorithm convolves an input of this shape, in words.
+
+        Examples
+        --------
+        >>> import backpass as bp
+        >>> bp.Conv(64, 3).describe_kernel((64, 64, 32, 32)), bp.Conv(64, 3, stride=2).describe_kernel((64, 64, 32, 32))
+        ('winograd F(4x4,3x3)', 'im2col')
+        >>> bp.Conv(64, 1).describe_kernel((64, 64, 32, 32)), bp.Conv(64, 3, groups=64).describe_kernel((64, 64, 32, 32))
+        ('1x1 product', 'depthwise')
+        """
+        kernel = self._kernel_name(x_shape)
+        if kernel == "winograd":
+            return "winograd F(4x4,3x3)"
+        if kernel == "conv":
+            stride, _ = self._steps()
+            plain = self.kernel == (1, 1) and stride == (1, 1) and self.groups == 1
+            return "1x1 product" if plain else "im2col"
+        return kernel
+
+    def runs_as(self, x: Shape) -> str:
+        """Return what `Model.summary` says about this layer."""
+        return self.describe_kernel(x)
+
+    def _kernel_name(self, x: Shape) -> str:
+        """Which native functions run: "winograd", "depthwise" or "conv"."""
+        C = x[1]
+        if self.algorithm != "direct" and self._is_winograd_shape():
+            rows, cols = self.declare(x).out[2:]
+            if self.algorithm == "winograd" or (min(C, self.filters) >= 8 and min(rows, cols) >= 3):
+                return "winograd"
+        if self.groups > 1 and self.groups == C:
+            return "depthwise"
+        return "conv"
+
+    def _sizes(self) -> tuple[int, ...]:
+        """Stride, dilation and the first zeros, vertical and horizontal each, as the kernels take them."""
+        stride, dilation = self._steps()
+        (top, _), (left, _) = zeros_around(self.padding, self.kernel, dilation)
+        return (*stride, *dilation, top, left)
+
+    def bind_forward(self, out: Array, x: Array, p: Any, *, relu: bool) -> Call:
+        """Bind the forward kernel, with or without the relu behind it."""
+        kernel = getattr(native, f"{self._kernel_name(x.shape)}_forward")
+        call: Call = kernel(out, x, p.w, p.b if self.bias else None, *self._sizes(), int(relu))
+        return call
+
+    def bind_backward(self, dx: Array | None, dout: Array, x: Array, p: Any, g: Any, relu_out: Array | None) -> Call:
+        """Bind the backward kernel; relu_out is the output of a relu that was fused behind."""
+        kernel = getattr(native, f"{self._kernel_name(x.shape)}_backward")
+        call: Call = kernel(dx, g.w, g.b if self.bias else None, dout, x, p.w, relu_out, *self._sizes())
+        return call
+
+    def forward_kernel(self, out: Array, x: Array, p: Any, s: Any, c: Any) -> Call:
+        """Bind the forward kernel."""
+        return self.bind_forward(out, x, p, relu=False)
+
+    def backward_kernel(self, dx: Array | None, dout: Array, x: Array, out: Array, p: Any, g: Any, c: Any) -> Call:
+        """Bind the backward kernel."""
+        return self.bind_backward(dx, dout, x, p, g, None)
 
     def reference_arguments(self, function: Any, *namespaces: Any) -> dict[str, Any]:
         """Return what the reference asks for; b is None where there is no bias."""

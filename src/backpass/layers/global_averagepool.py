@@ -37,10 +37,12 @@ Example
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
-from .base import Array, Cache, Declared, Layer, Reference, Shape, expect
+from .. import native
+from .base import Array, Cache, Call, Declared, Layer, Reference, Shape, expect
 
 
 def global_averagepool_forward(x: Array) -> tuple[Array, Cache]:
@@ -80,6 +82,14 @@ class GlobalAveragePool(Layer):
         """Return the shapes for an input of shape `x`."""
         N, C, _, _ = expect(self, x, "N C H W")
         return Declared(out=(N, C), reads=())
+
+    def forward_kernel(self, out: Array, x: Array, p: Any, s: Any, c: Any) -> Call:
+        """Bind the forward kernel."""
+        return native.global_averagepool_forward(out, x)
+
+    def backward_kernel(self, dx: Array | None, dout: Array, x: Array, out: Array, p: Any, g: Any, c: Any) -> Call:
+        """Bind the backward kernel."""
+        return native.global_averagepool_backward(dx, dout)
 
 
 CASES = [

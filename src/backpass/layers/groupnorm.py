@@ -43,12 +43,14 @@ Example
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
+from .. import native
 from ..errors import ShapeError
 from ..init import Constant
-from .base import Array, Cache, Declared, Layer, Param, Reference, Shape, expect, is_number, require
+from .base import Array, Cache, Call, Declared, Layer, Param, Reference, Shape, expect, is_number, require
 
 
 def groupnorm_forward(x: Array, gamma: Array, beta: Array, *, groups: int, eps: float) -> tuple[Array, Cache]:
@@ -128,6 +130,14 @@ class GroupNorm(Layer):
             params={"gamma": Param((C,), Constant(1.0), "gamma"), "beta": Param((C,), Constant(0.0), "beta")},
             cache={"mean": (N, self.groups), "rstd": (N, self.groups)},
         )
+
+    def forward_kernel(self, out: Array, x: Array, p: Any, s: Any, c: Any) -> Call:
+        """Bind the forward kernel."""
+        return native.groupnorm_forward(out, c.mean, c.rstd, x, p.gamma, p.beta, self.groups, self.eps, 0)
+
+    def backward_kernel(self, dx: Array | None, dout: Array, x: Array, out: Array, p: Any, g: Any, c: Any) -> Call:
+        """Bind the backward kernel."""
+        return native.groupnorm_backward(dx, g.gamma, g.beta, dout, x, p.gamma, c.mean, c.rstd, None)
 
 
 CASES = [

@@ -50,7 +50,8 @@ from typing import Any
 
 import numpy as np
 
-from .base import Array, Cache, Declared, Layer, Reference, Shape
+from .. import native
+from .base import Array, Cache, Call, Declared, Layer, Reference, Shape
 from .windows import add_windows, as_pair, check_pool, pooled_shape, sliding_windows
 
 
@@ -124,6 +125,22 @@ class MaxPool(Layer):
         """Return the shapes for an input of shape `x`."""
         out = pooled_shape(self, x)
         return Declared(out=out, cache={"argmax": (out, "uint8" if self._fits_byte() else "int64")}, reads=())
+
+    def _sizes(self) -> tuple[int, ...]:
+        """Window, stride and padding, vertical and horizontal each, as the kernels take them."""
+        size = as_pair(self.size, self, "size", 1)
+        step = size if self.stride is None else as_pair(self.stride, self, "stride", 1)
+        return (*size, *step, *as_pair(self.padding, self, "padding", 0))
+
+    def forward_kernel(self, out: Array, x: Array, p: Any, s: Any, c: Any) -> Call:
+        """Bind the forward kernel."""
+        kernel = native.maxpool_forward if self._fits_byte() else native.maxpool_wide_forward
+        return kernel(out, c.argmax, x, *self._sizes())
+
+    def backward_kernel(self, dx: Array | None, dout: Array, x: Array, out: Array, p: Any, g: Any, c: Any) -> Call:
+        """Bind the backward kernel."""
+        kernel = native.maxpool_backward if self._fits_byte() else native.maxpool_wide_backward
+        return kernel(dx, dout, c.argmax, *self._sizes())
 
     def _fits_byte(self) -> bool:
         HH, WW = as_pair(self.size, self, "size", 1)

@@ -42,9 +42,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+from .. import native
 from ..errors import ShapeError
 from ..init import Constant
-from .base import Array, Cache, Declared, Layer, Param, Reference, Shape, expect, is_number, require
+from .base import Array, Cache, Call, Declared, Layer, Param, Reference, Shape, expect, is_number, require
 from .batchnorm import batchnorm_backward, batchnorm_backward_staged, batchnorm_forward, batchnorm_infer
 
 
@@ -131,10 +132,26 @@ class SpatialBatchNorm(Layer):
                 "one has no variance: choose another batch_size (the last batch of an epoch counts), or GroupNorm"
             )
 
+    def forward_kernel(self, out: Array, x: Array, p: Any, s: Any, c: Any) -> Call:
+        """Bind the forward kernel."""
+        return native.spatial_batchnorm_forward(out, c.mean, c.var, c.rstd, x, p.gamma, p.beta, self.eps, 0)
+
+    def backward_kernel(self, dx: Array | None, dout: Array, x: Array, out: Array, p: Any, g: Any, c: Any) -> Call:
+        """Bind the backward kernel."""
+        return native.spatial_batchnorm_backward(dx, g.gamma, g.beta, dout, x, p.gamma, c.mean, c.rstd, None)
+
+    def infer_kernel(self, out: Array, x: Array, p: Any, s: Any) -> Call:
+        """Bind the kernel that normalises with the running statistics."""
+        return native.spatial_batchnorm_infer(out, x, p.gamma, p.beta, s.mean, s.var, self.eps, 0)
+
     def update(self, s: Any, c: Any) -> None:
         """Fold the batch's mean and variance into the running ones."""
         s.mean[...] = self.decay * s.mean + (1 - self.decay) * c.mean
         s.var[...] = self.decay * s.var + (1 - self.decay) * c.var
+
+    def update_kernel(self, s: Any, c: Any) -> Call:
+        """Bind the kernel that does the same."""
+        return native.running_statistics(s.mean, s.var, c.mean, c.var, self.decay)
 
 
 CASES = [
