@@ -20,17 +20,19 @@ namespace {
 
 // Multiply-adds below which a product stays on one thread: it takes less than twice what waking another costs.
 constexpr long serial_work = 1 << 18;
-// Multiply-adds that a piece should have at least (some 10 us), and how many pieces are enough.
+// Multiply-adds that a piece should have at least: some 10 us.
 constexpr long piece_work = 1 << 19;
-constexpr long most_pieces = 48;
-// k of a block.  A panel of B (block, NR) takes 64 KiB, and C is read and written once per block; 512 KiB would be best
-// for C, but then fewer rows of A fit beside it.
+// k of a block: a panel of B (block, NR) takes 64 KiB with AVX-512, and C is read and written once per block.
 template <class T>
 constexpr long block_k = 2048 / sizeof(T);
-// Rows of a piece, at most: with a block of k they take 616 KiB of the second cache.
+// Rows and columns of a piece, at most: its block of A (616 KiB) and its part of C (308 KiB) share the second cache.
 constexpr long piece_rows = 22 * MR;
-// A product with at most this many elements is cut along k, if that leaves at least this many k to a piece.
-constexpr long split_size = 1 << 14, split_depth = 384;
+template <class T>
+constexpr long piece_columns = 8 * NR<T>;
+// Bytes of packed operands that threads share, at most: they come from the third cache.
+constexpr long shared_bytes = 16 << 20;
+// A product of at most so many elements is cut into parts of k, if a part keeps at least so many of k.
+constexpr long split_size = 1 << 14, split_depth = 384, most_parts = 16;
 
 constexpr long divide_up(long a, long b) { return (a + b - 1) / b; }
 
@@ -41,6 +43,9 @@ struct Cut {
     long size(long i) const { return begin(i + 1) - begin(i); }
     long largest() const { return divide_up(extent, count); }
 };
+
+template <class T>
+Cut blocks_of(long k) { return {k, std::max(1L, divide_up(k, block_k<T>))}; }
 
 // An operand as the kernels see it: lines i (rows of A, columns of B) of k elements each.
 template <class T>
@@ -84,63 +89,71 @@ void pack_b(const Product<T>& x, T* packed, long panel, long k0, long depth) {
     pack_panel(packed, width, x.b.at(panel * NR<T>, k0), x.b.line_stride, x.b.k_stride, count, depth);
 }
 
-// Panels i0 .. i1 of A times panels j0 .. j1 of B over k0 .. k0 + depth.
+// The product while it is over part `i` of `count` of k: later parts add to C, the last one finishes it.
 template <class T>
-void compute(const Product<T>& x, long i0, long i1, long j0, long j1, long k0, long depth) {
-    const long place_a = slot_a<T>(depth), place_b = slot_b<T>(depth);
-    T* const own_a = x.shared_a || x.direct_a ? nullptr : scratch<T>(Slot::panel_a, (i1 - i0) * place_a);
-    T* const own_b = x.shared_b ? nullptr : scratch<T>(Slot::panel_b, place_b);
-    for (long j = j0; j < j1; j++) {
-        const long column = j * NR<T>, count = x.column_count(j);
-        const T* b = x.b.at(column, k0);
-        long b_step = x.b.k_stride;
-        if (!x.direct_b || count % lanes<T>) {
-            b_step = count > lanes<T> ? NR<T> : lanes<T>;
-            b = x.shared_b ? x.shared_b + j * place_b : own_b;
-            if (!x.shared_b) pack_b(x, own_b, j, k0, depth);
-        }
-        Epilogue<T> epilogue = x.epilogue;
-        if (epilogue.bias) epilogue.bias += column;
-        for (long i = i0; i < i1; i++) {
-            const long row = x.rows.begin(i), height = x.rows.size(i);
-            const T* a = x.a.at(row, k0);
-            long a_step = x.a.line_stride == 1 ? x.a.k_stride : x.a.line_stride;
-            if (!x.direct_a) {
-                a_step = height;
-                a = x.shared_a ? x.shared_a + i * place_a : own_a + (i - i0) * place_a;
-                if (!x.shared_a && j == j0) pack_a(x, own_a + (i - i0) * place_a, i, k0, depth);
+Product<T> at_part(Product<T> x, long i, long count) {
+    if (i > 0) x.epilogue.accumulate = true;
+    if (i < count - 1) x.epilogue = {nullptr, false, x.epilogue.accumulate};
+    return x;
+}
+
+// Panels i0 .. i1 of A times panels j0 .. j1 of B over the blocks of k from k_begin on.
+template <class T>
+void compute(const Product<T>& whole, long i0, long i1, long j0, long j1, Cut blocks, long k_begin) {
+    const long place_a = slot_a<T>(blocks.largest()), place_b = slot_b<T>(blocks.largest());
+    T* const own_a = whole.shared_a || whole.direct_a ? nullptr : scratch<T>(Slot::panel_a, (i1 - i0) * place_a);
+    T* const own_b = whole.shared_b ? nullptr : scratch<T>(Slot::panel_b, place_b);
+    for (long block = 0; block < blocks.count; block++) {
+        const Product<T> x = at_part(whole, block, blocks.count);
+        const long k0 = k_begin + blocks.begin(block), depth = blocks.size(block);
+        for (long j = j0; j < j1; j++) {
+            const long column = j * NR<T>, count = x.column_count(j);
+            const T* b = x.b.at(column, k0);
+            long b_step = x.b.k_stride;
+            if (!x.direct_b || count % lanes<T>) {
+                b_step = count > lanes<T> ? NR<T> : lanes<T>;
+                b = x.shared_b ? x.shared_b + (block * x.columns + j) * place_b : own_b;
+                if (!x.shared_b) pack_b(x, own_b, j, k0, depth);
             }
-            const bool along_k = x.direct_a && x.a.line_stride != 1;
-            const Tile<T> tile = along_k ? tile_of<T, true>(height, count) : tile_of<T>(height, count);
-            tile(depth, a, a_step, b, b_step, x.c + row * x.ldc + column, x.ldc, count, epilogue);
+            Epilogue<T> epilogue = x.epilogue;
+            if (epilogue.bias) epilogue.bias += column;
+            for (long i = i0; i < i1; i++) {
+                const long row = x.rows.begin(i), height = x.rows.size(i);
+                const T* a = x.a.at(row, k0);
+                long a_step = x.a.line_stride == 1 ? x.a.k_stride : x.a.line_stride;
+                if (!x.direct_a) {
+                    T* const own = own_a + (i - i0) * place_a;
+                    a = x.shared_a ? x.shared_a + (block * x.rows.count + i) * place_a : own;
+                    a_step = height;
+                    if (!x.shared_a && j == j0) pack_a(x, own, i, k0, depth);
+                }
+                const bool along_k = x.direct_a && x.a.line_stride != 1;
+                const Tile<T> tile = along_k ? tile_of<T, true>(height, count) : tile_of<T>(height, count);
+                tile(depth, a, a_step, b, b_step, x.c + row * x.ldc + column, x.ldc, count, epilogue);
+            }
         }
     }
 }
 
 // The operands that several pieces read, packed by all threads.
 template <class T>
-void pack_shared(Product<T>& x, bool share_a, bool share_b, long k0, long depth) {
-    const long place_a = slot_a<T>(depth), place_b = slot_b<T>(depth);
-    const long panels_a = share_a ? x.rows.count : 0, panels_b = share_b ? x.columns : 0;
-    T* const a = share_a ? scratch<T>(Slot::packed_a, panels_a * place_a) : nullptr;
-    T* const b = share_b ? scratch<T>(Slot::packed_b, panels_b * place_b) : nullptr;
-    parallel_ranges(panels_a + panels_b, std::max(1L, memory_grain / place_b), [&](long begin, long end) {
-        for (long i = begin; i < end; i++)
-            if (i < panels_a)
-                pack_a(x, a + i * place_a, i, k0, depth);
+void pack_shared(Product<T>& x, bool share_a, bool share_b, Cut blocks, long k_begin) {
+    const long place_a = slot_a<T>(blocks.largest()), place_b = slot_b<T>(blocks.largest());
+    const long panels_a = share_a ? x.rows.count : 0, panels_b = share_b ? x.columns : 0, panels = panels_a + panels_b;
+    T* const a = share_a ? scratch<T>(Slot::packed_a, blocks.count * panels_a * place_a) : nullptr;
+    T* const b = share_b ? scratch<T>(Slot::packed_b, blocks.count * panels_b * place_b) : nullptr;
+    parallel_ranges(blocks.count * panels, std::max(1L, memory_grain / place_b), [&](long begin, long end) {
+        for (long i = begin; i < end; i++) {
+            const long block = i / panels, panel = i % panels;
+            const long k0 = k_begin + blocks.begin(block), depth = blocks.size(block);
+            if (panel < panels_a)
+                pack_a(x, a + (block * panels_a + panel) * place_a, panel, k0, depth);
             else
-                pack_b(x, b + (i - panels_a) * place_b, i - panels_a, k0, depth);
+                pack_b(x, b + (block * panels_b + panel - panels_a) * place_b, panel - panels_a, k0, depth);
+        }
     });
     x.shared_a = a;
     x.shared_b = b;
-}
-
-// The product while it is over block `i` of `count` of k: later blocks add to C, the last one finishes it.
-template <class T>
-Product<T> at_block(Product<T> x, long i, long count) {
-    if (i > 0) x.epilogue.accumulate = true;
-    if (i < count - 1) x.epilogue = {nullptr, false, x.epilogue.accumulate};
-    return x;
 }
 
 // C small, k long: every piece multiplies a range of k into its own partial product, and those are added in order.
@@ -154,10 +167,7 @@ void split_k(const Product<T>& x, long k, long pieces) {
         own.c = partial + piece * size;
         own.ldc = x.n;
         own.epilogue = {};
-        const Cut blocks{ranges.size(piece), divide_up(ranges.size(piece), block_k<T>)};
-        for (long i = 0; i < blocks.count; i++)
-            compute(at_block(own, i, blocks.count), 0, x.rows.count, 0, x.columns,
-                    ranges.begin(piece) + blocks.begin(i), blocks.size(i));
+        compute(own, 0, x.rows.count, 0, x.columns, blocks_of<T>(ranges.size(piece)), ranges.begin(piece));
     });
     parallel_ranges(x.m, std::max(1L, memory_grain / (pieces * x.n)), [&](long begin, long end) {
         for (long i = begin; i < end; i++)
@@ -185,14 +195,14 @@ void gemm(T* c, long ldc, Matrix<T> a, Matrix<T> b, Epilogue<T> epilogue) {
     x.direct_a = x.columns <= 3 && !clash;
     x.direct_b = x.rows.count <= 2 && x.b.line_stride == 1;
 
-    const Cut blocks{k, std::max(1L, divide_up(k, block_k<T>))};
     long down = 1, across = 1;
     if (m * n * k >= serial_work) {
-        if (m * n <= split_size && k >= 2 * split_depth) return split_k(x, k, std::min(most_pieces, k / split_depth));
-        const long wanted = std::clamp(m * n * blocks.largest() / piece_work, 2L, most_pieces);
+        if (m * n <= split_size && k >= 2 * split_depth) return split_k(x, k, std::min(most_parts, k / split_depth));
+        // Pieces of rows and columns may depend on the number of threads: an element of C is the same sum in any.
+        const long wanted = threads() > 1 ? std::min<long>(2 * threads(), m * n * k / piece_work) : 1;
         down = divide_up(m, piece_rows);
-        // More pieces: cut the longer side, as long as a piece keeps some panels.
-        while (down * across < wanted) {
+        across = divide_up(n, piece_columns<T>);
+        while (down * across < wanted) {  // cut the longer side, as long as a piece keeps some panels
             const long height = divide_up(x.rows.count, down), width = divide_up(x.columns, across);
             if (height <= 2 && width <= 2) break;
             if (height * MR > width * NR<T>) down++; else across++;
@@ -200,14 +210,17 @@ void gemm(T* c, long ldc, Matrix<T> a, Matrix<T> b, Epilogue<T> epilogue) {
     }
     const Cut row_pieces{x.rows.count, down}, column_pieces{x.columns, across};
     const bool share_a = across > 1 && !x.direct_a, share_b = down > 1 && !x.direct_b;
-    for (long i = 0; i < blocks.count; i++) {
-        Product<T> now = at_block(x, i, blocks.count);
-        if (share_a || share_b) pack_shared(now, share_a, share_b, blocks.begin(i), blocks.size(i));
-        // Neighbours in the order of pieces read the same rows of A: they stay in the second cache.
+    const long shared_line = ((share_a ? m : 0) + (share_b ? n : 0)) * static_cast<long>(sizeof(T));
+    const Cut rounds{k, std::max(1L, divide_up(k * shared_line, shared_bytes))};
+    for (long round = 0; round < rounds.count; round++) {
+        Product<T> now = at_part(x, round, rounds.count);
+        const long k0 = rounds.begin(round);
+        const Cut blocks = blocks_of<T>(rounds.size(round));
+        if (share_a || share_b) pack_shared(now, share_a, share_b, blocks, k0);
         parallel(down * across, [&](long piece) {
             const long p = piece / across, q = piece % across;
             compute(now, row_pieces.begin(p), row_pieces.begin(p + 1), column_pieces.begin(q),
-                    column_pieces.begin(q + 1), blocks.begin(i), blocks.size(i));
+                    column_pieces.begin(q + 1), blocks, k0);
         });
     }
 }
