@@ -16,8 +16,6 @@ from .callbacks import Callback
 from .words import about, count, duration, metric
 
 if TYPE_CHECKING:
-    from rich.console import Console
-
     from .train import Run
 
 DRAW_S = 0.25  # a drawing takes some 2 ms: under 1 % of the time

@@ -140,7 +140,9 @@ def update_ratio(run: AnyRun) -> Figure:
     axes = _axes("Size of an update over size of the parameters", "epoch", "ratio")
     epochs = history["epoch"]
     axes.axhspan(1e-4, 1e-2, color=GREEN, alpha=0.15, linewidth=0, label="usual")
-    axes.plot(epochs, np.maximum(history["update_ratio"], 1e-12), color=BLUE, **_marks(epochs), label="last step of the epoch")
+    axes.plot(
+        epochs, np.maximum(history["update_ratio"], 1e-12), color=BLUE, **_marks(epochs), label="last step of the epoch"
+    )
     axes.set_yscale("log")
     low, high = axes.get_ylim()
     axes.set_ylim(max(min(low, 5e-5), 1e-9), max(high, 2e-2))
@@ -275,7 +277,8 @@ def worst_mistakes(
         extent = (left, left + 1, top + x.shape[2] / x.shape[3], top)
         axes.imshow(picture(x[i], white), interpolation="nearest", cmap="gray", vmin=0, vmax=1, extent=extent)
         guess = int(probabilities[i].argmax())
-        words = f"{_short(classes[y[i]], 11)}\nnot {_short(classes[guess], 11)}\n{percent(float(probabilities[i, guess]), 0)} sure"
+        sure = percent(float(probabilities[i, guess]), 0)
+        words = f"{_short(classes[y[i]], 11)}\nnot {_short(classes[guess], 11)}\n{sure} sure"
         axes.text(left + 0.5, extent[2] + 0.05, words, ha="center", va="top", fontsize=7.5, color=INK)
     axes.set_xlim(0, 1.15 * columns - 0.15)
     axes.set_ylim(tall * rows, 0)
@@ -303,7 +306,9 @@ def first_layer_weights(model: Model) -> Figure:
     """
     filters = _filters(model)
     if filters is None:
-        raise ArgumentError("first_layer_weights: expected a first layer of weights that sees pictures of 1 or 3 channels")
+        raise ArgumentError(
+            "first_layer_weights: expected a first layer of weights that sees pictures of 1 or 3 channels"
+        )
     total = len(filters)
     filters = filters[:MOST_FILTERS].astype(np.float64)
     count, channels, height, width = filters.shape
@@ -488,7 +493,7 @@ def _legend(axes: Axes) -> None:
 
 
 def _marks(epochs: Sequence[float]) -> dict[str, Any]:
-    """A few epochs are dots on a line, many a line."""
+    """Return the style of a curve: a few epochs are dots on a line, many a line."""
     return {"marker": "o" if len(epochs) <= 30 else "", "markersize": 3.5, "linewidth": 1.4}
 
 
