@@ -15,7 +15,7 @@ from ..errors import MissingExtraError
 from ..model import Model
 from ..report import require_plots, write_report
 from ..train import CHECKPOINT, Run, Trainer, evaluate, load_data, load_run
-from ..words import count, label, percent
+from ..words import brief, count, label, percent
 from . import choices
 from .console import say
 from .recipes import Recipe, default, recipe_of
@@ -219,7 +219,7 @@ def train(
         assert trainer.out is not None
         (trainer.out / "report.html").unlink(missing_ok=True)  # it showed the run that is replaced
     if not quiet:
-        say(str(trainer.data))
+        say(str(trainer.data), style="bold")
         say(trainer.model.summary(trainer.batch_size))
         say(_settings(trainer))
     run = trainer.fit()
@@ -255,7 +255,7 @@ def _free_folder(folder: Path) -> Path:
 
 def _settings(trainer: Trainer) -> str:
     return (
-        f"{trainer.optimizer!r}, {trainer.schedule!r}, {trainer.loss!r}; {count(trainer.epochs, 'epoch')} of "
+        f"{brief(trainer.optimizer)}, {brief(trainer.schedule)}, {brief(trainer.loss)}; {count(trainer.epochs, 'epoch')} of "
         f"{count(trainer.steps_per_epoch, 'step')}, batch {trainer.batch_size}, seed {trainer.seed}, "
         f"{count(threads_in_use(), 'thread')}, folder {trainer.out}"
     )
