@@ -581,24 +581,24 @@ class _Step:
 
         loss_call: Call = partial(_reference_loss, loss, self.loss, plan.dscores, plan.scores, self.y)
         zero: Call = partial(model.grads.fill, 0)
-        if native.available:
+        if model.kernels:
             loss_call = loss.kernel(self.loss, plan.dscores, plan.scores, self.y, None)
             zero = native.fill_zeros(model.grads)
         calls = [*reader.calls(plan.x, self.indices), *plan.forward, loss_call, zero, *plan.backward]
         if trainer.reg:
-            calls.append(add_l2(self.loss, model.grads[weights], model.params[weights], trainer.reg))
+            calls.append(
+                add_l2(self.loss, model.grads[weights], model.params[weights], trainer.reg, kernels=model.kernels)
+            )
         self.gradients = native.Program(calls)
 
-        calls = (
-            [clip_norm(self.control, self.norm, model.grads, trainer.clip_norm or math.inf)]
-            if trainer.clip_norm
-            else []
-        )
+        calls = []
+        if trainer.clip_norm:
+            calls.append(clip_norm(self.control, self.norm, model.grads, trainer.clip_norm, kernels=model.kernels))
         for group, where in _merged_groups(model, trainer.optimizer):
             w, dw = model.params[where], model.grads[where]
             slots = {name: slot[where] for name, slot in trainer.slots.items()}
             options = trainer.optimizer.options(group)
-            if native.available:
+            if model.kernels:
                 calls.append(trainer.optimizer.kernel(w, dw, slots, self.control, options))
             else:
                 calls.append(partial(trainer.optimizer.reference_step, w, dw, slots, self.control, options))

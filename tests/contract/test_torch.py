@@ -257,8 +257,10 @@ OPTIMIZERS: dict[str, Callable[[Any, Any], Any]] = {
     "RMSProp": lambda p, ours: torch.optim.RMSprop(p, lr=ours.lr, alpha=ours.decay, eps=ours.eps),
     "Adam": lambda p, ours: torch.optim.Adam(p, lr=ours.lr, betas=(ours.beta1, ours.beta2), eps=ours.eps),
     "AdamW": lambda p, ours: torch.optim.AdamW(
-        [{"params": [v for v in p if v.ndim > 1], "weight_decay": ours.weight_decay}]
-        + [{"params": [v for v in p if v.ndim == 1], "weight_decay": 0.0}],
+        [
+            {"params": [v for v in p if v.ndim > 1], "weight_decay": ours.weight_decay},
+            {"params": [v for v in p if v.ndim == 1], "weight_decay": 0.0},
+        ],
         lr=ours.lr,
         betas=(ours.beta1, ours.beta2),
         eps=ours.eps,
