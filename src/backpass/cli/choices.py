@@ -48,9 +48,10 @@ def optimizer(chosen: Recipe, typed: Mapping[str, Any], recipe: Recipe) -> Optim
     from .. import optim
 
     name, options = named(chosen.optimizer)
-    for option in ("lr", "weight_decay"):
-        if option in typed or name == recipe.optimizer:
-            options.setdefault(option, getattr(chosen, option))
+    if "lr" in typed or name == recipe.optimizer:
+        options.setdefault("lr", chosen.lr)
+    if "weight_decay" in typed or name == "adamw":
+        options.setdefault("weight_decay", chosen.weight_decay)
     return optim.by_name(name, **options)
 
 

@@ -50,7 +50,7 @@ def evaluate(
     low, high = interval(int(right.sum()), len(right))
     totals = np.bincount(samples.y, minlength=len(found.classes))
     hits = np.bincount(samples.y[right], minlength=len(found.classes))
-    per_class = [
+    per_class: list[dict[str, Any]] = [
         {"class": name, "samples": int(total), "right": int(hit)}
         for name, total, hit in zip(found.classes, totals, hits, strict=True)
     ]
@@ -74,7 +74,7 @@ def evaluate(
     )
     say(f"true accuracy between {percent(low)} and {percent(high)} (95 % confidence); loss {about(result['loss'])}")
     rows = [
-        [str(row["class"]), f"{row['samples']:,}", percent(row["right"] / row["samples"]) if row["samples"] else ""]
+        [row["class"], f"{row['samples']:,}", percent(row["right"] / row["samples"]) if row["samples"] else ""]
         for row in per_class
     ]
     table(["class", "samples", "right"], rows, right=(1, 2))

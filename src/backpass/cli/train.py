@@ -27,8 +27,9 @@ EXIT_STATUS = {"by SIGINT": 130, "by SIGTERM": 143}  # 128 + the signal's number
 
 
 def _option(panel: str, text: str, *names: str, recipe: str = "", **more: Any) -> Any:
-    shown = {"show_default": default(recipe)} if recipe else {}
-    return typer.Option(*names, help=text, rich_help_panel=panel, **shown, **more)
+    if recipe:
+        more["show_default"] = default(recipe)
+    return typer.Option(*names, help=text, rich_help_panel=panel, **more)
 
 
 def train(
