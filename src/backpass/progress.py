@@ -13,11 +13,9 @@ import time
 from typing import IO, TYPE_CHECKING, Any
 
 from .callbacks import Callback
-from .words import about, count, duration, metric
+from .words import about, count, duration, label, metric
 
 if TYPE_CHECKING:
-    from rich.console import Console
-
     from .train import Run
 
 DRAW_S = 0.25  # a drawing takes some 2 ms: under 1 % of the time
@@ -107,10 +105,11 @@ class Progress(Callback):
         row, monitor = run.history.rows[-1], run.trainer.monitor
         kind = "accuracy" if "val_accuracy" in row else "loss"
         train, val = f"train_{kind}", f"val_{kind}"
+        best = metric(monitor, run.best[monitor])
         return [
             f"train {metric(train, row[train])}",
             f"val {metric(val, row[val])}",
-            f"best {metric(monitor, run.best[monitor])} in epoch {run.best['epoch']}",
+            f"best {best if monitor == val else f'{label(monitor)} {best}'} in epoch {run.best['epoch']}",
         ]
 
     def _speed(self, run: Run) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 
 
@@ -69,6 +70,26 @@ def metric(name: str, value: float) -> str:
     ('98.5 %', '0.0712')
     """
     return percent(value) if name.endswith("accuracy") else about(value)
+
+
+def brief(value: object) -> str:
+    """Return a dataclass as one would write it: without the fields that have their default.
+
+    Examples
+    --------
+    >>> import backpass as bp
+    >>> brief(bp.Adam(lr=0.01)), brief(bp.ReLU())
+    ('Adam(lr=0.01)', 'ReLU()')
+    """
+    if not dataclasses.is_dataclass(value) or isinstance(value, type):
+        return repr(value)
+    told = []
+    for field in dataclasses.fields(value):
+        given, factory = getattr(value, field.name), field.default_factory
+        default = factory() if factory is not dataclasses.MISSING else field.default
+        if given != default and given != ():  # an empty tuple is how "nothing given" is kept
+            told.append(f"{field.name}={brief(given)}")
+    return f"{type(value).__name__}({', '.join(told)})"
 
 
 def label(name: str) -> str:

@@ -17,7 +17,7 @@ from .figures import (
     worst_mistakes,
 )
 from .health import Finding, health
-from .html import write_report
+from .html import require_plots, write_report
 from .record import Record, record_of
 
 __all__ = [
@@ -32,6 +32,7 @@ __all__ = [
     "learning_rate",
     "loss_curve",
     "record_of",
+    "require_plots",
     "update_ratio",
     "worst_mistakes",
     "write_report",

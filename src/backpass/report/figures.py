@@ -64,7 +64,7 @@ def loss_curve(run: AnyRun) -> Figure:
     """
     record = record_of(run)
     history = record.history
-    axes = _axes("Loss", "epoch", "loss")
+    figure, axes = _axes("Loss", "epoch", "loss")
     losses = history.step_loss
     per_epoch = _steps_per_epoch(record)
     blocks = np.array_split(losses, min(BLOCKS, len(losses))) if len(losses) else []
@@ -81,7 +81,7 @@ def loss_curve(run: AnyRun) -> Figure:
     if drawn and min(drawn) > 0 and max(drawn) > 20 * min(drawn):
         axes.set_yscale("log")
     _legend(axes)
-    return axes.figure
+    return figure
 
 
 def accuracy_curve(run: AnyRun) -> Figure:
@@ -98,7 +98,7 @@ def accuracy_curve(run: AnyRun) -> Figure:
     history = record.history
     if "val_accuracy" not in history.columns:
         raise ArgumentError("accuracy_curve: expected a run with classes and at least one epoch, got none")
-    axes = _axes("Accuracy", "epoch", "accuracy in %")
+    figure, axes = _axes("Accuracy", "epoch", "accuracy in %")
     epochs = history["epoch"]
     for column, color, name in (("train_accuracy", BLUE, "training"), ("val_accuracy", ORANGE, "validation")):
         axes.plot(epochs, 100 * np.array(history[column]), color=color, **_marks(epochs), label=name)
@@ -107,7 +107,7 @@ def accuracy_curve(run: AnyRun) -> Figure:
         value = 100 * best["val_accuracy"]
         axes.plot([best["epoch"]], [value], "o", markersize=9, markerfacecolor="none", color=GREEN, label="best, kept")
     _legend(axes)
-    return axes.figure
+    return figure
 
 
 def learning_rate(run: AnyRun) -> Figure:
@@ -119,13 +119,13 @@ def learning_rate(run: AnyRun) -> Figure:
         If matplotlib is not installed.
     """
     history = record_of(run).history
-    axes = _axes("Learning rate", "epoch", "learning rate")
+    figure, axes = _axes("Learning rate", "epoch", "learning rate")
     epochs, rates = history["epoch"], history["lr"]
     axes.plot(epochs, rates, color=GREEN, **_marks(epochs))
     axes.set_ylim(0, 1.08 * max(rates, default=1.0))
     axes.ticklabel_format(axis="y", style="sci", scilimits=(-3, 3))
     axes.yaxis.get_offset_text().set_color(INK)
-    return axes.figure
+    return figure
 
 
 def update_ratio(run: AnyRun) -> Figure:
@@ -137,15 +137,17 @@ def update_ratio(run: AnyRun) -> Figure:
         If matplotlib is not installed.
     """
     history = record_of(run).history
-    axes = _axes("Size of an update over size of the parameters", "epoch", "ratio")
+    figure, axes = _axes("Size of an update over size of the parameters", "epoch", "ratio")
     epochs = history["epoch"]
     axes.axhspan(1e-4, 1e-2, color=GREEN, alpha=0.15, linewidth=0, label="usual")
-    axes.plot(epochs, np.maximum(history["update_ratio"], 1e-12), color=BLUE, **_marks(epochs), label="last step of the epoch")
+    axes.plot(
+        epochs, np.maximum(history["update_ratio"], 1e-12), color=BLUE, **_marks(epochs), label="last step of the epoch"
+    )
     axes.set_yscale("log")
     low, high = axes.get_ylim()
     axes.set_ylim(max(min(low, 5e-5), 1e-9), max(high, 2e-2))
     _legend(axes)
-    return axes.figure
+    return figure
 
 
 def activation_histograms(run: AnyRun) -> Figure:
@@ -204,7 +206,7 @@ def confusion_matrix(y: Array, predicted: Array, classes: Sequence[str]) -> Figu
     counts = confusion_counts(y, predicted, len(classes))
     C = len(classes)
     side = min(9.0, 2.0 + 0.34 * max(C, 8))
-    axes = _axes("Confusion matrix", "predicted", "true", (side, side))
+    figure, axes = _axes("Confusion matrix", "predicted", "true", (side, side))
     axes.grid(visible=False)
     right = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
     off = counts * (1 - np.eye(C, dtype=np.int64))
@@ -215,7 +217,7 @@ def confusion_matrix(y: Array, predicted: Array, classes: Sequence[str]) -> Figu
     cells[np.eye(C, dtype=bool), :3] = _rgb(BLUE)
     cells[..., 3] = np.where(np.eye(C) > 0, right, np.where(off > 0, 0.2 + 0.7 * wrong, 0.0))
     axes.imshow(cells, interpolation="nearest", aspect="equal")
-    ticks = np.arange(C) if C <= 40 else np.arange(0, C, math.ceil(C / 40))
+    ticks = list(range(0, C, math.ceil(C / 40)))
     names = [_short(classes[i], 12) for i in ticks]
     longest = max(map(len, names))
     axes.set_xticks(ticks, names, rotation=0 if longest <= 3 else 60, ha="center" if longest <= 3 else "right")
@@ -227,7 +229,7 @@ def confusion_matrix(y: Array, predicted: Array, classes: Sequence[str]) -> Figu
         for i, j in zip(*np.nonzero(counts), strict=True):
             color = "white" if cells[i, j, 3] > 0.6 else INK
             axes.text(j, i, f"{counts[i, j]}", ha="center", va="center", fontsize=8 if C <= 12 else 6, color=color)
-    return axes.figure
+    return figure
 
 
 def worst_mistakes(
@@ -267,7 +269,7 @@ def worst_mistakes(
     rows = max(1, math.ceil(len(chosen) / columns))
     tall = 1.0 + 0.62 * x.shape[2] / x.shape[3]  # of a cell that is 1.15 wide: picture and three lines of words
     title = "The surest mistakes" if len(chosen) else "No mistakes"
-    axes = _axes(title, "", "", (SIZE[0], 0.4 + SIZE[0] / columns / 1.15 * tall * rows))
+    figure, axes = _axes(title, "", "", (SIZE[0], 0.4 + SIZE[0] / columns / 1.15 * tall * rows))
     axes.set_axis_off()
     white = float(max_value or x.max() or 1)
     for place, i in enumerate(chosen):
@@ -275,12 +277,13 @@ def worst_mistakes(
         extent = (left, left + 1, top + x.shape[2] / x.shape[3], top)
         axes.imshow(picture(x[i], white), interpolation="nearest", cmap="gray", vmin=0, vmax=1, extent=extent)
         guess = int(probabilities[i].argmax())
-        words = f"{_short(classes[y[i]], 11)}\nnot {_short(classes[guess], 11)}\n{percent(float(probabilities[i, guess]), 0)} sure"
+        sure = percent(float(probabilities[i, guess]), 0)
+        words = f"{_short(classes[y[i]], 11)}\nnot {_short(classes[guess], 11)}\n{sure} sure"
         axes.text(left + 0.5, extent[2] + 0.05, words, ha="center", va="top", fontsize=7.5, color=INK)
     axes.set_xlim(0, 1.15 * columns - 0.15)
     axes.set_ylim(tall * rows, 0)
     axes.set_aspect("equal")
-    return axes.figure
+    return figure
 
 
 def first_layer_weights(model: Model) -> Figure:
@@ -303,7 +306,9 @@ def first_layer_weights(model: Model) -> Figure:
     """
     filters = _filters(model)
     if filters is None:
-        raise ArgumentError("first_layer_weights: expected a first layer of weights that sees pictures of 1 or 3 channels")
+        raise ArgumentError(
+            "first_layer_weights: expected a first layer of weights that sees pictures of 1 or 3 channels"
+        )
     total = len(filters)
     filters = filters[:MOST_FILTERS].astype(np.float64)
     count, channels, height, width = filters.shape
@@ -322,10 +327,10 @@ def first_layer_weights(model: Model) -> Figure:
         wall[top : top + height, left : left + width, :3] = np.broadcast_to(tile.transpose(1, 2, 0), (height, width, 3))
         wall[top : top + height, left : left + width, 3] = 1
     shown = f"the first {count} of {total} units" if total > count else f"{count} units"
-    axes = _axes(f"Weights of the first layer, {shown}", "", "", (4.4, 0.5 + 4.2 * rows / columns))
+    figure, axes = _axes(f"Weights of the first layer, {shown}", "", "", (4.4, 0.5 + 4.2 * rows / columns))
     axes.set_axis_off()
     axes.imshow(wall, interpolation="nearest")
-    return axes.figure
+    return figure
 
 
 # -- what the HTML report shares -----------------------------------------------------------------------------------
@@ -414,7 +419,7 @@ def _histograms(record: Record, what: str, title: str) -> Figure:
         axes.grid(visible=False)
         axes.set_title(record.layers[i], fontsize=8.5, color=INK)
         axes.locator_params(axis="y", nbins=5)
-        axes.xaxis.get_major_locator().set_params(integer=True, nbins=4)
+        axes.locator_params(axis="x", integer=True, nbins=4)
         axes.ticklabel_format(axis="y", style="sci", scilimits=(-2, 3))
         axes.yaxis.get_offset_text().set(color=INK, fontsize=7)
         axes.tick_params(labelsize=7)
@@ -462,15 +467,16 @@ def _figure(size: tuple[float, float] = SIZE) -> Figure:
     return figure
 
 
-def _axes(title: str, x: str, y: str, size: tuple[float, float] = SIZE) -> Axes:
-    axes = _figure(size).add_subplot()
+def _axes(title: str, x: str, y: str, size: tuple[float, float] = SIZE) -> tuple[Figure, Axes]:
+    figure = _figure(size)
+    axes = figure.add_subplot()
     _style(axes)
     axes.set_title(title, color=INK, fontsize=11)
     axes.set_xlabel(x, color=INK, fontsize=9)
     axes.set_ylabel(y, color=INK, fontsize=9)
     if x == "epoch":
-        axes.xaxis.get_major_locator().set_params(integer=True)
-    return axes
+        axes.locator_params(axis="x", integer=True)
+    return figure, axes
 
 
 def _style(axes: Axes) -> None:
@@ -488,7 +494,7 @@ def _legend(axes: Axes) -> None:
 
 
 def _marks(epochs: Sequence[float]) -> dict[str, Any]:
-    """A few epochs are dots on a line, many a line."""
+    """Return the style of a curve: a few epochs are dots on a line, many a line."""
     return {"marker": "o" if len(epochs) <= 30 else "", "markersize": 3.5, "linewidth": 1.4}
 
 

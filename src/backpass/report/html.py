@@ -9,6 +9,7 @@ import math
 import re
 import shlex
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -81,7 +82,9 @@ def write_report(run: Run | Record | str | Path, data: Dataset | None = None) ->
     """
     record = record_of(run)
     if record.folder is None:
-        raise ArgumentError("write_report: expected a run with a folder, got one in memory; give the Trainer out='runs/name'")
+        raise ArgumentError(
+            "write_report: expected a run with a folder, got one in memory; give the Trainer out='runs/name'"
+        )
     template = _template()
     if data is None:
         data = run.trainer.data if isinstance(run, Run) else load_data(record.manifest["data"], record.folder)
@@ -102,7 +105,9 @@ def write_report(run: Run | Record | str | Path, data: Dataset | None = None) ->
         temporary.write_text(template.render(page), encoding="utf-8")
         temporary.replace(path)
     except OSError as error:
-        raise CheckpointError(f"{record.folder}: the report could not be written ({error.strerror or error})") from error
+        raise CheckpointError(
+            f"{record.folder}: the report could not be written ({error.strerror or error})"
+        ) from error
     return path
 
 
@@ -119,11 +124,22 @@ FIGURES = (
 )
 
 
+def require_plots() -> None:
+    """Raise MissingExtraError unless reports can be written here: they need matplotlib and Jinja2.
+
+    Examples
+    --------
+    >>> require_plots()
+    """
+    missing = [name for name in ("matplotlib", "jinja2") if find_spec(name) is None]
+    if missing:
+        raise MissingExtraError(f"reports need {' and '.join(missing)}; type: pip install 'backpass[plots]'")
+
+
 def _template() -> Any:
-    try:
-        from jinja2 import Environment, StrictUndefined
-    except ImportError as error:
-        raise MissingExtraError("reports need Jinja2; type: pip install 'backpass[plots]'") from error
+    require_plots()
+    from jinja2 import Environment, StrictUndefined
+
     text = Path(__file__).with_name("template.html").read_text(encoding="utf-8")
     environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
     environment.globals["draw"] = _markup
@@ -135,7 +151,9 @@ def _markup(drawn: Drawn) -> Any:
 
     svg = drawn.svg.replace("<svg ", Markup('<svg role="img" aria-label="{}" ').format(drawn.alt), 1)
     narrow = " narrow" if drawn.narrow else ""
-    return Markup('<figure class="card{}">{}<figcaption>{}</figcaption></figure>').format(narrow, Markup(svg), drawn.caption)  # noqa: S704
+    return Markup('<figure class="card{}">{}<figcaption>{}</figcaption></figure>').format(
+        narrow, Markup(svg), drawn.caption
+    )
 
 
 def _page(record: Record, data: Dataset) -> dict[str, Any]:
@@ -164,7 +182,8 @@ def _page(record: Record, data: Dataset) -> dict[str, Any]:
             alt = f"Curves of the accuracies: {train} in training and {val} in validation at the end."
             text = "The wider the gap between the two, the more was learned by heart."
             curves.append(drawn("accuracy", figures.accuracy_curve(record), alt, text))
-        alt = f"Curve of the learning rate: {about(history['lr'][0])} after the first epoch, {about(history['lr'][-1])} at the end."
+        first, last = history["lr"][0], history["lr"][-1]
+        alt = f"Curve of the learning rate: {about(first)} after the first epoch, {about(last)} at the end."
         curves.append(drawn("learning_rate", figures.learning_rate(record), alt, "As the schedule made it."))
         alt = f"Curve of the update ratio, {about(float(np.median(history['update_ratio'])))} in the middle."
         text = "How far one step moves the parameters. Far below the band learning crawls, far above it it jumps about."
@@ -283,7 +302,9 @@ def _words(
         )
         facts.append(("best epoch", f"{best['epoch']} of {len(history)}"))
     else:
-        sentences.append(f"No epoch has ended yet (of {epochs}); judged here are the parameters of step {manifest['step']}. {ended}")
+        sentences.append(
+            f"No epoch has ended yet (of {epochs}); judged here are the parameters of step {manifest['step']}. {ended}"
+        )
     speed = f" at {about(float(np.median(history['samples_per_s'])))} samples per second" if history else ""
     threads = manifest["machine"]["threads"]
     facts.append(("training time", duration(manifest["seconds"])))
