@@ -156,6 +156,15 @@ def read_picture(path: Path, *, image_size: tuple[int, int] | None = None, chann
         Where the file is damaged, no picture, larger than Pillow's limit, or has more than 8 bits a channel.
     MissingExtraError
         Where Pillow is not installed.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> from PIL import Image
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     Image.new("RGB", (4, 3), "red").save(Path(folder, "red.png"))
+    ...     read_picture(Path(folder, "red.png"))[:, 0, 0]
+    array([255,   0,   0], dtype=uint8)
     """
     try:
         from PIL import Image, ImageOps
