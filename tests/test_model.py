@@ -174,9 +174,10 @@ def test_every_fusion_equals_its_layers(pair, layer, shape, dtype):
     slow = bp.Model([layer, *others], shape[1:], dtype="float64", kernels=False)
     slow.params[...], slow.state[...] = model.params, model.state
     # relu's branch must be the same: numbers within rounding of zero would be compared across a kink
-    assert_close(
-        step(model, b.x, dscores), step(slow, b.x, dscores.astype(dtype)), 1e-12 if dtype == "float64" else 2e-5
-    )
+    tolerance = 1e-12 if dtype == "float64" else 2e-5
+    assert_close(step(model, b.x, dscores), step(slow, b.x, dscores.astype(dtype)), tolerance)
+    rows = bind(layer, (50, *shape[1:]), dtype).x  # so many that some outputs are positive
+    assert_close({"infer": model.infer(rows)}, {"infer": slow.infer(rows)}, tolerance)
 
 
 @needs_kernels
