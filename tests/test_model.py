@@ -8,6 +8,7 @@ import pickle
 import resource
 import sys
 import tracemalloc
+from dataclasses import dataclass
 
 import numpy as np
 import pytest
@@ -17,12 +18,47 @@ from contract.cases import cases_of
 import backpass as bp
 from backpass import native
 from backpass.errors import ArgumentError, DTypeError, ShapeError
+from backpass.layers.base import Cache, Declared, Reference
 from backpass.layers.fusion import FUSIONS
 
 needs_kernels = pytest.mark.skipif(not native.available, reason="the kernels are switched off")
 FLAT = [bp.ReLU(), bp.BatchNorm()]  # layers that take and give (N, D)
 FLAT += [getattr(bp, name)() for name in ("LayerNorm", "ELU", "GELU", "Tanh", "Flatten", "Swish") if hasattr(bp, name)]
 FLAT += [bp.Dropout(0.3)] if hasattr(bp, "Dropout") else []
+
+
+@dataclass(frozen=True)
+class AsRow(bp.Layer):
+    """A view: all features in one row, the memory untouched; with nothing that a kernel would read."""
+
+    reference = Reference(
+        lambda x: (x.reshape(len(x), -1), Cache(shape=x.shape)),
+        lambda dout, cache: dout.reshape(cache.shape),
+        lambda dout, cache: dout.reshape(cache.shape),
+    )
+
+    def declare(self, x):
+        return Declared(out=(x[0], int(np.prod(x[1:]))), reads=())
+
+    def is_view(self, *, training):
+        return True
+
+
+@dataclass(frozen=True)
+class Square(bp.Layer):
+    """x²: no kernel, and a reference that keeps x itself, whatever a kernel would read."""
+
+    reference = Reference(
+        lambda x: (x * x, Cache(x=x)), lambda dout, c: 2 * c.x * dout, lambda dout, c: dout * c.x + c.x * dout
+    )
+
+    def declare(self, x):
+        return Declared(out=x, reads=())
+
+
+for _cls in (AsRow, Square):
+    del bp.Layer.registry[_cls.__name__]  # the registry is for real layers
+FLAT += [AsRow(), Square()]
 
 
 def random_net(seed: int) -> list[bp.Layer]:
@@ -106,6 +142,8 @@ def test_fused_plan_in_shared_memory_equals_the_inspection_plan(seed, kernels):
     model.state[...] = state
     found = step(model, x, dscores)
     del found["infer"]
+    shared = model.plan(len(x))
+    assert not np.shares_memory(shared.scores, shared.dscores), "a loss reads the scores while it writes their gradient"
     (assert_close if kernels else lambda a, b, _: assert_same(a, b))(found, kept, 1e-11)
     for before, after in zip(plan.outs, plan.outs[1:], strict=False):
         assert before is not None
@@ -136,9 +174,10 @@ def test_every_fusion_equals_its_layers(pair, layer, shape, dtype):
     slow = bp.Model([layer, *others], shape[1:], dtype="float64", kernels=False)
     slow.params[...], slow.state[...] = model.params, model.state
     # relu's branch must be the same: numbers within rounding of zero would be compared across a kink
-    assert_close(
-        step(model, b.x, dscores), step(slow, b.x, dscores.astype(dtype)), 1e-12 if dtype == "float64" else 2e-5
-    )
+    tolerance = 1e-12 if dtype == "float64" else 2e-5
+    assert_close(step(model, b.x, dscores), step(slow, b.x, dscores.astype(dtype)), tolerance)
+    rows = bind(layer, (50, *shape[1:]), dtype).x  # so many that some outputs are positive
+    assert_close({"infer": model.infer(rows)}, {"infer": slow.infer(rows)}, tolerance)
 
 
 @needs_kernels
@@ -236,6 +275,7 @@ def test_many_batch_sizes_keep_few_plans():
         model.forward(np.ones((batch, 13)))
         model.infer(np.ones((batch, 13)))
     assert len(model._plans) <= 8
+    assert all(np.shares_memory(plan.x, model._arena) for plan in model._plans.values()), "no plan holds an old arena"
     assert len(model._infer_plans) <= 8
 
 

@@ -564,14 +564,14 @@ class Model:
         """
         lines = [f"{'layer':<18} {'output':<22} {'parameters':>10}  runs as"]
         fused = {j for unit in self._units(fuse=True) if unit.fusion for j in range(unit.first + 1, unit.last + 1)}
-        for i, (layer, (_, d)) in enumerate(zip(self.layers, self._declare(batch), strict=True)):
+        for i, (layer, (x, d)) in enumerate(zip(self.layers, self._declare(batch), strict=True)):
             count = sum(int(np.prod(p.shape)) for p in d.params.values())
             if i in fused:
                 how = "fused with the layer above"
             elif layer.is_view(training=True):
                 how = "a view"
             else:
-                how = "kernel" if self.kernels and layer.has_kernels() else "NumPy reference"
+                how = layer.runs_as(x) if self.kernels and layer.has_kernels() else "NumPy reference"
             name = f"{i} {type(layer).__name__}"
             lines.append(f"{name:<18} {'(' + ', '.join(map(str, ('N', *d.out[1:]))) + ')':<22} {count:>10,}  {how}")
         plan = self.plan(batch, input_gradient=False)

@@ -457,7 +457,7 @@ def check_values(layer: Layer, x_shape: Shape, path: str) -> None:
 
 
 def check_nan(layer: Layer, x_shape: Shape, path: str) -> None:
-    """NaN does not vanish: a diverged net shows.  Kernels have it exactly where the reference has it."""
+    """NaN does not vanish: a diverged net shows.  Kernels have it wherever the reference has it, in the same samples."""
     where = (layer, x_shape, path)
     with np.errstate(all="ignore"):
         for dtype in ("float64", "float32"):
@@ -484,7 +484,13 @@ def check_nan(layer: Layer, x_shape: Shape, path: str) -> None:
                     predicted = b.infer()
                     b.forward()
                     found.append({"out": np.isnan(b.out), "infer": np.isnan(predicted)})
-                expect_same_bits(where, found[1], found[0], f"where NaN at {at} shows, {dtype}")
+                for name, wanted in found[0].items():
+                    got = found[1][name]
+                    if (wanted & ~got).any():
+                        fail(*where, f"NaN at {at} of x vanishes from {name}, {dtype}")
+                    touched = wanted.reshape(len(wanted), -1).any(axis=1)
+                    if got[~touched].any():  # within a sample it may spread: Winograd computes tiles of pixels
+                        fail(*where, f"NaN at {at} of x reaches {name} of other samples, {dtype}")
 
 
 def check_batch_of_one(layer: Layer, x_shape: Shape, path: str) -> None:
