@@ -24,7 +24,9 @@ def test_plain_lines_say_how_it_goes_and_carry_no_colour():
     shown = io.StringIO()
     run = train(shown, epochs=3).fit()
     lines = shown.getvalue().splitlines()
-    assert re.match(r"epoch 1/3 · loss \S+ · train [\d.]+ % · val [\d.]+ % · best [\d.]+ % in epoch 1 · [\d,]+ images/s", lines[0])
+    assert re.match(
+        r"epoch 1/3 · loss \S+ · train [\d.]+ % · val [\d.]+ % · best [\d.]+ % in epoch 1 · [\d,]+ images/s", lines[0]
+    )
     assert f"epoch 3/3 · loss {run.loss:.4g}" in lines[-2]
     assert lines[-1].startswith("finished: 3 epochs in ")
     assert "\x1b" not in shown.getvalue()
