@@ -105,7 +105,7 @@ def test_overwrite_replaces_the_run_and_its_report(typed, tmp_path):
     (tmp_path / "r/report.html").write_text("old")
     assert typed("train", "digits", *SMALL, "-q", "--out", "r")[0] == 0
     assert not (tmp_path / "r/report.html").exists()
-    status, out, err = typed("train", "digits", *SMALL, "--out", "r")
+    status, _, err = typed("train", "digits", *SMALL, "--out", "r")
     assert status == 1
     assert "--overwrite" in err
     assert typed("train", "digits", *SMALL, "-q", "--out", "r", "--overwrite")[0] == 0

@@ -102,7 +102,7 @@ def test_worst_mistakes_are_the_surest_ones():
     y = np.array([0, 0, 0, 0])
     np.testing.assert_array_equal(figures.worst(y, probabilities, 2), [3, 1])
     figure = figures.worst_mistakes(np.zeros((4, 3, 6, 5), np.uint8), y, probabilities, ["cat", "dog"])
-    assert [text.get_text() for text in figure.axes[0].texts][0] == "cat\nnot dog\n90 % sure"
+    assert figure.axes[0].texts[0].get_text() == "cat\nnot dog\n90 % sure"
     assert len(figure.axes[0].images) == 3
     drawn(figure)
 
