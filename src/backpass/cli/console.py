@@ -17,10 +17,11 @@ def debugging() -> bool:
 
 
 def say(text: str = "", *, style: str = "") -> None:
-    """Print a line to standard output; it is never wrapped nor searched for markup."""
+    """Print a line to standard output; wrapped on a terminal only, and never searched for markup."""
     from rich.console import Console
 
-    Console(highlight=False).print(text, style=style or None, markup=False, soft_wrap=True)
+    console = Console(highlight=False)
+    console.print(text, style=style or None, markup=False, soft_wrap=not console.is_terminal)
 
 
 def print_error(message: str) -> None:
@@ -42,13 +43,13 @@ def table(columns: list[str], rows: list[list[str]], *, right: tuple[int, ...] =
     from rich.console import Console
     from rich.table import Table
 
-    made = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
+    made = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold", show_header=any(columns))
     for i, name in enumerate(columns):
         made.add_column(name, justify="right" if i in right else "left", overflow="fold")
     for row in rows:
         made.add_row(*row)
-    console = Console(highlight=False)
-    console.print(made, markup=False, width=console.width if console.is_terminal else 200)
+    width = None if Console().is_terminal else 200  # programs that read it need no line breaks
+    Console(highlight=False, width=width).print(made, markup=False)
 
 
 def _finite(value: Any) -> Any:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
 from dataclasses import fields, replace
 from pathlib import Path
 from typing import Annotated, Any
@@ -171,9 +172,8 @@ def train(
             "name a data set to train on (backpass train digits), or a run to go on with (--resume runs/digits)"
         )
     if kept := sorted(set(typed) - set(WITH_RESUME)) if resume else []:
-        options = ", ".join("--" + name.replace("_", "-") for name in kept)
         raise typer.BadParameter(
-            f"{options}: a resumed run keeps its settings; only {', '.join(WITH_RESUME)} can change"
+            f"{_options(kept)}: a resumed run keeps its settings; only {_options(WITH_RESUME[1:])} go with --resume"
         )
     if report:
         require_plots()
@@ -223,6 +223,9 @@ def train(
         say(str(trainer.data), style="bold")
         say(trainer.model.summary(trainer.batch_size))
         say(_settings(trainer))
+    if trainer.run.status != "running" and not quiet:
+        again = f"--resume {trainer.out} --epochs {trainer.epochs + 10}"
+        say(f"this run has ended already ({trainer.run.status}); to train on, give more epochs: backpass train {again}")
     run = trainer.fit()
     if run.status == "interrupted":
         if not quiet:
@@ -237,6 +240,10 @@ def _typed(ctx: typer.Context) -> dict[str, Any]:
     """Return the parameters that the user has typed."""
     sources = {name: ctx.get_parameter_source(name) for name in ctx.params}
     return {name: ctx.params[name] for name, source in sources.items() if source and source.name == "COMMANDLINE"}
+
+
+def _options(names: Sequence[str]) -> str:
+    return ", ".join("--" + name.replace("_", "-") for name in names)
 
 
 def _resumed(folder: Path, data_dir: Path | None, epochs: int | None, callbacks: list[Any]) -> Trainer:
