@@ -1,6 +1,6 @@
 """What backpass costs besides time: import, installed size, and the peak memory of training on CIFAR-10.
 
-    python -m benchmarks.footprint [--data-dir DIR]
+python -m benchmarks.footprint [--data-dir DIR]
 """
 
 from __future__ import annotations
@@ -56,17 +56,21 @@ def import_ms(rounds: int = 15) -> tuple[float, float]:
     return statistics.median(times["numpy"]), statistics.median(times["backpass"])
 
 
-def installed_MB() -> float:  # noqa: N802 (MB is a unit)
+def installed_MB() -> float:
     """Megabytes of the package's files: Python, data, and the kernels of all instruction sets."""
     kernels = Path(str(backpass.native._module.__file__)).parent if backpass.native.available else Path()
     files = {
-        *(f for f in Path(backpass.__file__).parent.rglob("*") if f.suffix not in (".cpp", ".hpp", ".c", ".so", ".pyc")),
+        *(
+            f
+            for f in Path(backpass.__file__).parent.rglob("*")
+            if f.suffix not in (".cpp", ".hpp", ".c", ".so", ".pyc")
+        ),
         *kernels.glob("*.so"),
     }
     return sum(f.stat().st_size for f in files if f.is_file()) / 1e6
 
 
-def peak_MiB(program: str, data_dir: str, hidden: list[int]) -> float:  # noqa: N802
+def peak_MiB(program: str, data_dir: str, hidden: list[int]) -> float:
     """Peak resident memory of a program in MiB."""
     code = program.format(data_dir=data_dir, hidden=hidden) + PEAK
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
@@ -78,10 +82,14 @@ def peak_MiB(program: str, data_dir: str, hidden: list[int]) -> float:  # noqa: 
 def main() -> None:
     """Print the three figures."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--data-dir", default=os.environ.get("BACKPASS_DATA"), help="folder with CIFAR-10 (binary layout)")
+    parser.add_argument(
+        "--data-dir", default=os.environ.get("BACKPASS_DATA"), help="folder with CIFAR-10 (binary layout)"
+    )
     data_dir = parser.parse_args().data_dir
     numpy, ours = import_ms()
-    print(f"import backpass: {ours - numpy:.0f} ms over import numpy ({ours:.0f} against {numpy:.0f}, medians of 15 in turn)")
+    print(
+        f"import backpass: {ours - numpy:.0f} ms over import numpy ({ours:.0f} against {numpy:.0f}, medians of 15 in turn)"
+    )
     print(f"installed: {installed_MB():.1f} MB without NumPy")
     if data_dir is None:
         print("peak memory: skipped, neither --data-dir nor BACKPASS_DATA names a folder with CIFAR-10")

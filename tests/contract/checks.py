@@ -487,7 +487,9 @@ def check_nan(layer: Layer, x_shape: Shape, path: str) -> None:
                 if "winograd" not in layer.runs_as(x_shape):
                     expect_same_bits(where, found[1], found[0], f"where NaN at {at} shows, {dtype}")
                     continue
-                for name, wanted in found[0].items():  # a NaN may spread within a sample: the kernel mixes tiles of pixels
+                for name, wanted in found[
+                    0
+                ].items():  # a NaN may spread within a sample: the kernel mixes tiles of pixels
                     got = found[1][name]
                     if (wanted & ~got).any():
                         fail(*where, f"NaN at {at} of x vanishes from {name}, {dtype}")
