@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from backpass.check import numeric, repair
 from backpass.check.causes import CAUSES, Cause, Context, explain
 from backpass.check.instrument import Event, Program, is_real, relative_path
-from backpass.check.locate import Key, Location, Truth, Verdict, backward_events, judge, locate
+from backpass.check.locate import Key, Location, Truth, Verdict, backward_events, fits, judge, locate
 from backpass.check.report import Finding, GradientRow, LineMark, Report
 from backpass.check.subject import Layer, Subject, describe
 
@@ -285,7 +285,9 @@ def _cause_by_value(
     targets: list[tuple[str, str, Any, Array, Verdict | None]] = []
     if first is not None:
         value = first.events[-1].value
-        leaf = next((o for o in wrong if np.shape(yours[o]) == np.shape(value) and np.array_equal(yours[o], value)), None)
+        leaf = first.leaf if first.leaf in wrong else None
+        if first.still and not subject.joint:
+            return Cause("upstream_missing", f"{first.site.name or _list(wrong)} does not change with the upstream gradient", 0.2)
         if leaf is not None:
             targets.append((leaf, first.site.name or f"d{leaf}", value, measured.true[leaf], first))
         elif first.node is not None and first.node.shape == np.shape(value):
@@ -294,6 +296,10 @@ def _cause_by_value(
             targets.append(("", first.site.name, value, truth.full(first.node), first))
     targets += [(leaf, f"d{leaf}", yours[leaf], measured.true[leaf], None) for leaf in wrong if not targets or leaf != targets[0][0]]
     best: Cause | None = None
+    if first is not None:
+        part = _part_of_uses(truth, first, wrong)
+        if part is not None:
+            return part
     for leaf, name, value, true, _ in targets:
         if value is None or np.isnan(true).any():
             continue
@@ -308,6 +314,22 @@ def _cause_by_value(
         if first is not None and best is not None:
             break
     return best
+
+
+def _part_of_uses(truth: Truth, verdict: Verdict, wrong: list[str]) -> Cause | None:
+    """Whether a value is the derivative along some of the uses of its variable only."""
+    value = np.asarray(verdict.events[-1].value)
+    owner = verdict.leaf or (verdict.node.name if verdict.node is not None else "")
+    if not owner or value.dtype.kind != "f":
+        return None
+    uses = [n for n in truth.nodes if n.kind == "use" and n.name == owner and n.moves_loss and n.shape == value.shape]
+    for node in truth.nodes:
+        if node.kind in ("use", "uses") and node.name == owner and node.shape == value.shape and fits(value, node):
+            left = sorted({n.line for n in uses if n.keys[0] not in node.keys})
+            if left:
+                where = f"line{'s' if len(left) > 1 else ''} {', '.join(map(str, left))}"
+                return Cause("missing_term", f"{verdict.site.name or _list(wrong)} lacks the path through {where} of the forward", 0.6)
+    return None
 
 
 def _with_ones(subject: Subject, leaf: str) -> Array | None:
@@ -367,7 +389,7 @@ def scope_of(subject: Subject, events: list[Event], verdicts: list[Verdict], anc
     gradient_keys = {e.key for v in verdicts for e in v.events}
     for event in events:
         site = event.site
-        if site.function != anchor.site.function or site.path != anchor.site.path:
+        if site.function.rpartition(".")[2] != anchor.site.function.rpartition(".")[2] or site.path != anchor.site.path:
             continue
         if site.kind in ("argument", "assign", "item", "after") and site.name.isidentifier():
             _add_to_scope(scope, site.name, event.value)
@@ -416,7 +438,7 @@ def _add_expressions(program: Program, scope: repair.Scope, anchor: Verdict, eve
     file = program.files.get(anchor.site.path)
     if file is None:
         return
-    by_key = {e.site.key: e.value for e in events if e.site.kind == "expression" and e.site.function == anchor.site.function}
+    by_key = {e.site.key: e.value for e in events if e.site.kind == "expression" and e.site.function.endswith(anchor.site.function)}
     for node in ast.walk(file.tree):
         key = getattr(node, "_key", None)
         if key in by_key and isinstance(node, ast.Attribute | ast.Subscript) and isinstance(node.value, ast.Name):
@@ -429,13 +451,11 @@ def _add_expressions(program: Program, scope: repair.Scope, anchor: Verdict, eve
 
 def _candidates(program: Program, suspects: list[Verdict], scope: repair.Scope) -> list[tuple[types.FunctionType, ast.FunctionDef, repair.Edit]]:
     """Edits of the suspected lines, and of the masks, sizes and indices that they use."""
-    lines: dict[tuple[str, str], set[int]] = {}
     by_function: dict[types.FunctionType, set[int]] = {}
     for verdict in suspects:
         function = program.function_at(verdict.site.path, verdict.site.line)
         if function is not None:
             by_function.setdefault(function, set()).add(verdict.site.line)
-    del lines
     candidates = []
     for function, suspected in by_function.items():
         source = program.source(function)
@@ -445,8 +465,8 @@ def _candidates(program: Program, suspects: list[Verdict], scope: repair.Scope) 
         statements = repair.statements_at(definition, suspected)
         candidates += [(plain, definition, e) for e in repair.edits_of(definition, statements, scope)]
         others = repair.asides(definition, statements)
-        for edit in repair.edits_of(definition, others, scope, insert=False):
-            edit.cost += 0.12
+        for edit in repair.edits_of(definition, others, scope):
+            edit.cost += 0.12 if edit.cost < 1.9 else 0.3
             candidates.append((plain, definition, edit))
     return candidates
 

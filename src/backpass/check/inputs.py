@@ -79,7 +79,27 @@ def random_away_from_zero(rng: np.random.Generator, shape: tuple[int, ...]) -> A
 
 
 def build(function: Callable[..., Any], name: str = "", seed: int = 0) -> list[Variant]:
-    """All variants of arguments for a function, the main one first; empty where a parameter's meaning is unknown."""
+    """All variants of arguments for a function, the main one first; empty where a parameter's meaning is unknown.
+
+    Weights are laid out as in the course, (in, out), or else, where the function raises with them, as in torch, (out, in).
+    """
+    variants = _build(function, name, seed, turned=False)
+    if variants and any(isinstance(v, np.ndarray) and v.ndim == 2 and W.match(k) for k, v in variants[0].arguments.items()):
+        for turned in (False, True):
+            tried = _build(function, name, seed, turned)
+            try:
+                function(**_copied(tried[0].arguments))
+            except Exception:  # noqa: BLE001 - the user's code may raise anything
+                continue
+            return tried
+    return variants
+
+
+def _copied(arguments: dict[str, Any]) -> dict[str, Any]:
+    return {k: v.copy() if isinstance(v, np.ndarray | dict) else v for k, v in arguments.items()}
+
+
+def _build(function: Callable[..., Any], name: str, seed: int, turned: bool) -> list[Variant]:
     kind = kind_of(name or getattr(function, "__name__", ""))
     try:
         parameters = list(inspect.signature(function).parameters.values())
@@ -91,7 +111,7 @@ def build(function: Callable[..., Any], name: str = "", seed: int = 0) -> list[V
     variants = []
     for purpose, settings in _settings(kind, names):
         rng = np.random.default_rng([seed, len(variants)])
-        arguments = _arguments(kind, parameters, rng, settings)
+        arguments = _arguments(kind, parameters, rng, {**settings, "turned": turned})
         if arguments is None:
             return []
         variants.append(Variant(purpose, arguments))
@@ -252,7 +272,8 @@ def _weights(kind: str, rng: np.random.Generator, settings: dict[str, Any], loss
         return rng.standard_normal((6, 3))
     if kind in ("layernorm", "rmsnorm", "batchnorm"):
         return rng.uniform(0.5, 2.0, shape[-1])
-    return rng.standard_normal((int(np.prod(shape[1:])), settings.get("outputs", 3)))
+    weights = rng.standard_normal((int(np.prod(shape[1:])), settings.get("outputs", 3)))
+    return weights.T.copy() if settings.get("turned") else weights
 
 
 def _dictionary(kind: str, low: str, settings: dict[str, Any]) -> dict[str, Any]:

@@ -13,6 +13,7 @@ import ast
 import functools
 import inspect
 import linecache
+import sys
 import sysconfig
 import types
 from collections.abc import Callable, Iterable, Iterator
@@ -59,6 +60,7 @@ class Event:
     occurrence: int
     order: int
     value: Any
+    caller: tuple[str, int, str] | None = None  # of an argument: path, line and function of the call
 
     @property
     def key(self) -> tuple[int, int]:
@@ -124,7 +126,12 @@ class Recorder:
         if self.overrides and (site, n) in self.overrides:
             value = self.overrides[site, n]
         if self.events is not None and len(self.events) < self.limit:
-            self.events.append(Event(self.sites[site], n, len(self.events), snapshot(value)))
+            place = self.sites[site]
+            event = Event(place, n, len(self.events), snapshot(value))
+            if place.kind == "argument":
+                frame = sys._getframe(2)
+                event.caller = (frame.f_code.co_filename, frame.f_lineno, frame.f_code.co_name)
+            self.events.append(event)
         return value
 
     def branch(self, value: Any) -> Any:

@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 
 from backpass.check import numeric
 from backpass.check.instrument import Event, Site, is_real
+from backpass.check.pairs import BACKWARD, FORWARD
 from backpass.check.subject import Subject, stems
 
 Array = NDArray[np.float64]
@@ -226,6 +227,9 @@ class Verdict:
     error: float = 0.0
     final: bool = True
     follows: bool = False  # wrong only because an earlier line is
+    leaf: str = ""  # the wrong output that this is
+    partial: bool = False  # the derivative along some uses of the variable only
+    still: bool = False  # does not move with the upstream gradient
 
 
 @dataclass
@@ -257,57 +261,128 @@ def backward_events(subject: Subject, truth: Truth, overrides: dict[Key, Any]) -
 
 
 def _same(a: Any, b: Any) -> bool:
-    return b is not None and np.shape(a) == np.shape(b) and bool(np.array_equal(a, b, equal_nan=True))
+    if b is None or np.shape(a) != np.shape(b):
+        return a is b
+    return bool(np.array_equal(a, b, equal_nan=is_real(a) and is_real(b)))
 
 
 def judge(subject: Subject, truth: Truth, events: list[Event], moving: set[Key], outputs: dict[str, tuple[Any, Array]]) -> list[Verdict]:
     """A verdict for each place where the backward names a value; `outputs` maps a leaf to (yours, true)."""
-    by_site: dict[int, list[Event]] = {}
+    wrong = {leaf: np.asarray(yours) for leaf, (yours, true) in outputs.items() if not _agrees(yours, true)}
+    final_sites = _sites_of_outputs(events, wrong)
+    by_site: dict[Any, list[Event]] = {}
     for event in events:
-        if event.key in moving and event.site.defines and is_real(event.value):
+        if not is_real(event.value):
+            continue
+        if event.site.defines and (event.key in moving or event.site.key in final_sites):
             by_site.setdefault(event.site.key, []).append(event)
+        elif event.site.kind == "argument" and event.key in moving and event.caller and event.caller[0] in subject.program.files:
+            by_site.setdefault((event.site.key, event.caller), []).append(event)
     last: dict[tuple[str, str], int] = {}
     for site_events in by_site.values():
         site = site_events[0].site
-        if site.kind not in ("part", "return"):
+        if site.kind not in ("part", "return", "argument"):
             name = (site.function, site.name)
             last[name] = max(last.get(name, -1), site_events[-1].order)
-    leaves = [(leaf, np.asarray(yours, dtype=np.float64), true) for leaf, (yours, true) in outputs.items() if is_real(yours)]
+    right = [(np.asarray(yours), true) for yours, true in outputs.values() if is_real(yours)]
     verdicts = []
     for site_events in by_site.values():
         site = site_events[0].site
+        if site.kind == "argument":
+            argument = _judge_argument(truth, site_events)
+            if argument is not None:
+                verdicts.append(argument)
+            continue
         final = site.kind == "return" or (site.kind != "part" and last[site.function, site.name] == site_events[-1].order)
         verdict = Verdict(site, "open", site_events[0].order, site_events, final=final)
+        verdicts.append(verdict)
+        if site.key in final_sites:
+            leaf = final_sites[site.key]
+            nodes = [n for n in truth.nodes if n.kind == "argument" and n.name == leaf]
+            verdict.status, verdict.node, verdict.leaf = "wrong", nodes[0] if nodes else None, leaf
+            verdict.still = site_events[-1].key not in moving
+            continue
         sample = site_events if len(site_events) <= 12 else [site_events[i] for i in np.linspace(0, len(site_events) - 1, 12).astype(int)]
-        matches = [_right_output(e.value, leaves) or truth.match(e.value) for e in sample]
+        matches = [_is_output(e.value, right) or truth.match(e.value) for e in sample]
         if all(m is not None for m in matches):
             verdict.status, verdict.node = "right", matches[-1] if isinstance(matches[-1], Node) else None
-            if not truth.complete and len(sample) > 1 and site.in_loop and site.kind != "after":
-                verdict.status = "right"
-        elif site.kind != "part":
-            _judge_by_name(verdict, truth, leaves)
-        verdicts.append(verdict)
+            whole = truth.named(site.name, np.size(site_events[-1].value)) if final and site.kind != "part" else []
+            if verdict.node is not None and verdict.node.kind in ("use", "uses") and whole and stems(site.name)[0] == whole[0].name.lower().replace("_", ""):
+                # Right as far as it goes, but not the derivative that the name promises: a part may be missing.
+                verdict.status, verdict.partial, verdict.node = "open", True, whole[0]
+        elif final and site.kind not in ("part", "return"):
+            _judge_by_name(verdict, truth)
     return sorted(verdicts, key=lambda v: v.order)
 
 
-def _right_output(value: Any, leaves: list[tuple[str, Array, Array]]) -> Node | bool | None:
+def _agrees(yours: Any, true: Array) -> bool:
+    value = np.asarray(yours)
+    if value.shape != true.shape or value.dtype.kind != "f":
+        return False
+    return numeric.relative_error(value, np.where(np.isnan(true), value, true)) <= 10 * numeric.RIGHT
+
+
+def _is_output(value: Any, outputs: list[tuple[Array, Array]]) -> bool | None:
     array = np.asarray(value)
-    for _, yours, true in leaves:
-        if array.shape == true.shape == yours.shape and numeric.relative_error(array, np.where(np.isnan(true), array, true)) <= numeric.RIGHT:
+    for _, true in outputs:
+        if array.shape == true.shape and _agrees(array, true) and true.any():
             return True
     return None
 
 
-def _judge_by_name(verdict: Verdict, truth: Truth, leaves: list[tuple[str, Array, Array]]) -> None:
-    """Wrong, if the value is a wrong output, or if its name says what it should be."""
+def _sites_of_outputs(events: list[Event], wrong: dict[str, Any]) -> dict[int, str]:
+    """The places that named the wrong outputs: by the name if it fits, else by value, the last one before the return."""
+    sites: dict[int, str] = {}
+    for leaf, value in wrong.items():
+        same = [
+            e for e in events
+            if e.site.defines and e.site.kind != "part" and isinstance(e.value, np.ndarray | np.generic) and np.shape(e.value) == value.shape
+            and np.asarray(e.value).dtype == value.dtype and np.array_equal(e.value, value, equal_nan=True)
+        ]  # fmt: skip
+        plain = leaf.lower().replace("_", "")
+        named = [e for e in same if plain in stems(e.site.name) or e.site.name.lower().replace("_", "") == plain]
+        assigned = [e for e in same if e.site.kind in ("assign", "after") and not stems_of_another(e.site.name, leaf, wrong)]
+        returned = [e for e in same if e.site.kind == "return"]
+        for event in (named or assigned[-1:])[:1] + returned[-1:]:
+            sites.setdefault(event.site.key, leaf)
+    return sites
+
+
+def stems_of_another(name: str, leaf: str, leaves: Iterable[str]) -> bool:
+    """Whether a name says that it is the gradient of another leaf."""
+    said = stems(name)
+    return any(other != leaf and other.lower().replace("_", "") in said for other in leaves)
+
+
+def _judge_argument(truth: Truth, events: list[Event]) -> Verdict | None:
+    """The gradient given to a helper `x_backward` should be that of what `x_forward` returned; its line is the call's."""
+    first = events[0]
+    assert first.caller is not None
+    match = BACKWARD.match(first.site.function.rpartition(".")[2])
+    if match is None:
+        return None
+    partners = [
+        n for n in truth.nodes if n.kind == "return" and n.moves_loss and n.shape == np.shape(first.value)
+        and (m := FORWARD.match(n.function.rpartition(".")[2])) and m["base"] == match["base"]
+    ]  # fmt: skip
+    if not partners:
+        return None
+    path, line, function = first.caller
+    site = Site(first.site.key, "argument", first.site.name, path, line, function, False)
+    fits = all(any(fits(e.value, n) for n in partners) for e in events)
+    return Verdict(site, "right" if fits else "wrong", first.order, events, partners[0])
+
+
+def fits(value: Any, node: Node) -> bool:
+    """Whether a value is the true derivative of a node of its shape."""
+    array = np.asarray(value, dtype=np.float64)
+    norm = float(np.sqrt(np.sum(array**2))) * np.sqrt(2)
+    return bool(np.abs(signature(array) - node.signature).max() <= 2e-6 * norm + 20 * node.error)
+
+
+def _judge_by_name(verdict: Verdict, truth: Truth) -> None:
+    """Wrong, if its name says what it should be and it is not."""
     value = np.asarray(verdict.events[-1].value, dtype=np.float64)
-    for leaf, yours, _ in leaves:
-        if yours.shape == value.shape and np.array_equal(yours, value):
-            nodes = [n for n in truth.nodes if n.kind == "argument" and n.name == leaf]
-            verdict.status, verdict.node = "wrong", nodes[0] if nodes else None
-            return
-    if not verdict.final:
-        return
     candidates = truth.named(verdict.site.name, value.size)
     if not candidates:
         return
@@ -317,6 +392,7 @@ def _judge_by_name(verdict: Verdict, truth: Truth, leaves: list[tuple[str, Array
         for event, node in zip(verdict.events, candidates, strict=False):
             if np.shape(event.value) == node.shape and truth.match(event.value) is None:
                 verdict.status, verdict.node = "wrong", node
+                verdict.events = [event]
                 return
     verdict.status = "wrong"
     verdict.node = min(candidates, key=lambda n: float(np.abs(signature(value.reshape(n.shape)) - n.signature).max()))
@@ -350,7 +426,7 @@ def locate(
     reach: dict[int, tuple[set[Key], set[str]]] = {}
     for verdict in doubtful:
         reach[verdict.site.key] = effects(verdict)
-    doubtful = [v for v in doubtful if reach[v.site.key][1] or (v.status == "wrong" and v.site.kind == "return")]
+    doubtful = [v for v in doubtful if reach[v.site.key][1] or (v.status == "wrong" and v.leaf in wrong_outputs)]
     wrong = [v for v in doubtful if v.status == "wrong"]
     first = wrong[0] if wrong else None
     suspects = doubtful

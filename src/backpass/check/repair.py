@@ -144,7 +144,7 @@ def statements_at(definition: ast.FunctionDef, lines: set[int]) -> list[ast.stmt
             continue
         if isinstance(node, ast.Assign | ast.AugAssign | ast.AnnAssign | ast.Return | ast.Expr):
             simple.append(node)
-        elif isinstance(node, ast.For):
+        elif isinstance(node, ast.For | ast.If):
             headers.append(node)
     return simple + headers
 
@@ -178,6 +178,14 @@ def _of_statement(definition: ast.FunctionDef, statement: ast.stmt, scope: Scope
     if isinstance(statement, ast.For):
         for slot in _slots(statement, "iter", None, "index", line):
             yield from _of_constant_or_index(slot, scope)
+        return
+    if isinstance(statement, ast.If):
+        for slot in _slots(statement, "test", None, "index", line):
+            test = slot.get()
+            if isinstance(test, ast.Compare) and not isinstance(test.comparators[0], ast.Constant | ast.Name):
+                continue
+            if isinstance(test, ast.Compare) and (not isinstance(c := test.comparators[0], ast.Constant) or type(c.value) in (int, float)):
+                yield from _comparison_edits(slot, test)
         return
     if isinstance(statement, ast.AugAssign) and isinstance(statement.op, ast.Add | ast.Sub):
         yield _operator_edit(statement, ast.Sub() if isinstance(statement.op, ast.Add) else ast.Add(), "sign", line)
@@ -261,6 +269,14 @@ def _store_edits(definition: ast.FunctionDef, statement: ast.stmt) -> Iterator[E
     nothing = ast.copy_location(ast.Pass(), statement)
     mention = _names(statement.value) | _names(target)
     key = "mask_twice" if any(MASK.search(n) for n in mention) else "regularisation" if "reg" in mention else "extra_term"
+    if isinstance(statement, ast.If):
+        for slot in _slots(statement, "test", None, "index", line):
+            test = slot.get()
+            if isinstance(test, ast.Compare) and not isinstance(test.comparators[0], ast.Constant | ast.Name):
+                continue
+            if isinstance(test, ast.Compare) and (not isinstance(c := test.comparators[0], ast.Constant) or type(c.value) in (int, float)):
+                yield from _comparison_edits(slot, test)
+        return
     if isinstance(statement, ast.AugAssign) and isinstance(statement.op, ast.Mult | ast.Div):
         key = "mask_twice" if key == "mask_twice" else "factor" if isinstance(statement.value, ast.Constant) else "extra_factor"
     yield Edit(1.6, key, statement.lineno, ast.unparse(statement), "", ast.unparse(statement.value), lambda: put(nothing), lambda: put(statement))
@@ -405,9 +421,9 @@ def _number_edits(slot: Slot, node: ast.Constant) -> Iterator[Edit]:
     value = node.value
     assert isinstance(value, int | float)
     key = "power" if slot.role == "exponent" else "factor"
-    candidates = {value + 1, value - 1, value * 2, value / 2, value + 2, value - 0.5, value + 0.5, 1, 0.5, 2, 3}
+    candidates: set[float] = {value + 1, value - 1, value * 2, value / 2, value + 2, value - 0.5, value + 0.5, 1, 0.5, 2, 3}
     for new in sorted(candidates - {value}, key=lambda v: (abs(v - value), v)):
-        if new == 0 and slot.role != "term":
+        if new == 0 and slot.role not in ("term", "argument"):
             continue
         clean = int(new) if float(new).is_integer() and isinstance(value, int) else new
         yield _set_edit(1.0 if key == "power" else 1.1, key, slot, number(clean), str(value), show=_around(slot))
@@ -568,6 +584,8 @@ def _name_edits(slot: Slot, node: ast.Name, scope: Scope) -> Iterator[Edit]:
                 yield _set_edit(cost, "power", slot, binary(node, ast.Pow(), number(power)), node.id)
         if np.asarray(value).dtype.kind == "b":
             yield _set_edit(1.5, "mask_inverted", slot, ast.UnaryOp(ast.Invert(), node), node.id)
+        elif node.id not in scope.gradients and slot.role == "factor":
+            yield _set_edit(1.9, "mask", slot, parse(f"({node.id} > 0)"), node.id, show=_around(slot))
         if slot.role in ("factor", "term") and np.ndim(value) == 2:
             yield _set_edit(1.5, "transposed", slot, ast.Attribute(node, "T", ast.Load()), node.id)
     elif node.id in scope.scalars:
@@ -587,6 +605,8 @@ def _insertions(slot: Slot, node: ast.expr, scope: Scope) -> Iterator[Edit]:
     step = 0.0 if slot.role == "root" else 0.1 if slot.role == "term" else 0.4
     if isinstance(node, ast.Constant | ast.Tuple):
         return
+    if slot.role == "argument" and not isinstance(node, ast.Compare):
+        yield _set_edit(1.9, "sign", slot, ast.UnaryOp(ast.USub(), node))
     if outer:
         yield _set_edit(1.5 + step, "sign", slot, ast.UnaryOp(ast.USub(), node))
         for text in ("2", "0.5"):
@@ -609,7 +629,11 @@ def _insertions(slot: Slot, node: ast.expr, scope: Scope) -> Iterator[Edit]:
             key = "power" if text in mentioned and text not in scope.gradients else _key_of_factor(factor, scope, False)
             yield _set_edit(2.0 + step + again, key, slot, binary(node, ast.Mult(), factor), text)
             if not mask and text not in scope.gradients:
-                yield _set_edit(2.1 + step + again, key, slot, binary(node, ast.Div(), factor), text)
+                yield _set_edit(2.1 + step + again, "extra_factor" if again else key, slot, binary(node, ast.Div(), factor), text)
+                if outer:
+                    yield _set_edit(2.15 + step, "mask_missing", slot, binary(node, ast.Mult(), parse(f"({text} > 0)")), text)
+                    for slope in (f"(1 - {text})", f"(1 - {text}**2)"):
+                        yield _set_edit(2.3 + step, "missing_factor", slot, binary(node, ast.Mult(), parse(slope)), text)
         for axis in ("0", "1", "-1", None, "(0, 2, 3)"):
             call = parse(f"x.sum({'' if axis is None else 'axis=' + axis})")
             assert isinstance(call, ast.Call)
@@ -621,6 +645,14 @@ def _insertions(slot: Slot, node: ast.expr, scope: Scope) -> Iterator[Edit]:
                 yield _set_edit(2.1 + step, "missing_sum", slot, kept, "sum")
         yield _set_edit(1.7 + step, "transposed", slot, ast.Attribute(node, "T", ast.Load()))
     if slot.role == "root":
+        plain = [t for t, v in scope.arrays.items() if np.asarray(v).dtype.kind == "f" and t not in scope.gradients]
+        for text in scope.arrays:
+            if not isinstance(node, ast.Name):
+                yield _set_edit(2.3, "wrong_variable", slot, parse(text), text)
+        for text, other in itertools.product(scope.gradients & set(scope.arrays), plain):
+            yield _set_edit(3.0, "missing_term", slot, binary(node, ast.Add(), parse(f"{text} * {other}")), text)
+            yield _set_edit(3.1, "missing_term", slot, binary(node, ast.Sub(), parse(f"{text} * {other}")), text)
+            yield _set_edit(3.2, "mask", slot, parse(f"{text} * ({other} > 0)"), other)
         for text, value in scope.arrays.items():
             if text in _names(node) and text in scope.gradients:
                 continue
