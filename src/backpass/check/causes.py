@@ -7,7 +7,6 @@ digits is the cause.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -86,8 +85,7 @@ class Context:
     arrays: dict[str, Any] = field(default_factory=dict)
     scalars: dict[str, float] = field(default_factory=dict)
     upstream: list[Any] = field(default_factory=list)
-    with_ones: Callable[[], Array | None] | None = None  # T if the upstream gradient were all ones
-    paths: Callable[[], list[tuple[str, Array]]] | None = None  # (name, T with that value held fast)
+    labels: Any = None
     loss: bool = False
     parameters: dict[str, Any] = field(default_factory=dict)
     others: dict[str, Array] = field(default_factory=dict)  # true gradients of the other leaves
@@ -165,34 +163,39 @@ def _of_value(name: str, v: Array, t: Array, context: Context) -> Cause | None:
     found = _elementwise(name, v, t, context)
     if found is not None:
         return found
-    if context.with_ones is not None:
-        ones = context.with_ones()
-        if ones is not None and ones.shape == v.shape and (k := _ratio(v, ones)) is not None and abs(k - 1) < 1e-6:
-            return Cause("upstream_missing", f"{name} is what it would be if the upstream gradient were all ones", 1.0)
     difference = v - t
     for parameter, value in context.parameters.items():
         if np.shape(value) == difference.shape and (k := _ratio(difference, np.asarray(value, dtype=np.float64))) is not None:
             return Cause("regularisation", f"{name} is off by {k:.4g} times {parameter}", 1.0)
-    if context.paths is not None:
-        for via, frozen in context.paths():
-            through = t - frozen
-            if frozen.shape != v.shape or relative_error(frozen, t) < 1e-7:
-                continue
-            k = _ratio(v - frozen, through) if np.abs(v - frozen).max() > FITS * np.abs(t).max() else 0.0
-            if k is not None:
-                if k == 0:
-                    return Cause("missing_term", f"{name} lacks the path through {via}", 1.2)
-                words = {-1: "has the wrong sign", 2: "is counted twice"}.get(
-                    round(k) if abs(k - round(k)) < 1e-6 else 0, f"is {_named(k, context)[0]} times what it should be"
-                )
-                key = "sign" if abs(k + 1) < 1e-6 else "factor"
-                return Cause(key, f"in {name}, the path through {via} {words}", 1.6)
+    if context.labels is not None and v.ndim == 2 and len(context.labels) == len(v):
+        elsewhere = difference.copy()
+        elsewhere[np.arange(len(v)), context.labels] = 0
+        if np.abs(elsewhere).max() < FITS * np.abs(t).max():
+            return Cause("missing_term", f"{name} is wrong only at the correct class of each row", 1.0)
+    shift = _shift(v, t)
+    if shift is not None:
+        return Cause("window", f"{name} is shifted by {shift[0]} rows and {shift[1]} columns", 0.8)
     if relative_error(v, t) < 1e-3:
         return Cause("eps", f"{name} is off by {relative_error(v, t):.1g} only: look for epsilon in another place than in the forward", 2.0)
     return None
 
 
-def _named(k: float, context: Context) -> tuple[str, str]:
+def _shift(v: Array, t: Array) -> tuple[int, int] | None:
+    """By how much one picture is the other one shifted."""
+    if v.ndim != 4 or min(v.shape[2:]) < 3:
+        return None
+    height, width = v.shape[2:]
+    for rows in (0, 1, -1, 2, -2):
+        for columns in (0, 1, -1, 2, -2):
+            if (rows or columns) and abs(rows) < height and abs(columns) < width:
+                a = v[:, :, max(rows, 0) : height + min(rows, 0), max(columns, 0) : width + min(columns, 0)]
+                b = t[:, :, max(-rows, 0) : height + min(-rows, 0), max(-columns, 0) : width + min(-columns, 0)]
+                if a.any() and relative_error(a, b) < FITS:
+                    return rows, columns
+    return None
+
+
+def number_in_words(k: float, context: Context) -> tuple[str, str]:
     """A number in words (`N`, `1/keep`), and the name that it has."""
     for text, value in context.scalars.items():
         if not isinstance(value, int | float | np.generic) or value in (0, 1):
@@ -203,6 +206,8 @@ def _named(k: float, context: Context) -> tuple[str, str]:
             return f"1/{text}", text
         if 0 < value < 1 and abs(k * (1 - value) - 1) < 1e-6:
             return f"1/(1 - {text})", text
+        if 0 < value < 1 and abs(k - (1 - value)) < 1e-6:
+            return f"(1 - {text})", text
         if abs(k - value * value) < 1e-6 * abs(k):
             return f"{text}^2", text
         if abs(k * value * value - 1) < 1e-6:
@@ -219,7 +224,7 @@ def _named(k: float, context: Context) -> tuple[str, str]:
 def _constant(name: str, k: float, context: Context) -> Cause:
     if abs(k + 1) < 1e-6:
         return Cause("sign", f"{name} has the wrong sign", 0.3)
-    words, source = _named(abs(k), context)
+    words, source = number_in_words(abs(k), context)
     sign = "" if k > 0 else ", and of the wrong sign"
     if source and KEEP.search(source) and not source.isupper():
         return Cause("keep_prob", f"{name} is {words} times what it should be{sign}", 0.4)

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from backpass.check import numeric, repair
-from backpass.check.causes import CAUSES, Cause, Context, explain
+from backpass.check.causes import CAUSES, Cause, Context, explain, number_in_words
 from backpass.check.instrument import Event, Program, is_real, relative_path
 from backpass.check.locate import Key, Location, Truth, Verdict, backward_events, fits, judge, locate
 from backpass.check.report import Finding, GradientRow, LineMark, Report
@@ -130,6 +130,8 @@ def diagnose(subject: Subject, measured: Measured, report: Report, budget_s: flo
         _without_source(subject, measured, report, "the source is not at hand, so no line can be judged")
         return
     started = time.perf_counter()
+    if isinstance(subject, Layer) and _draws_in_backward(subject, report):
+        return
     with quiet():
         truth = Truth(subject, budget_s=budget_s / 2)
         overrides: dict[Key, Any] = {}
@@ -144,7 +146,7 @@ def diagnose(subject: Subject, measured: Measured, report: Report, budget_s: flo
                 break
             outputs = {leaf: (yours[leaf], measured.true[leaf]) for leaf in measured.true}
             verdicts = judge(subject, truth, events, moving, outputs)
-            location = locate(subject, verdicts, events, wrong, overrides)
+            location = locate(subject, truth, verdicts, events, wrong, overrides, measured.true)
             finding, fault, function = _decide(subject, truth, measured, location, events, wrong, yours, budget_s - (time.perf_counter() - started))
             if finding is None:
                 if first_round:
@@ -158,6 +160,36 @@ def diagnose(subject: Subject, measured: Measured, report: Report, budget_s: flo
             wrong, yours, overrides = _with_fault_removed(subject, measured, truth, fault, overrides, finding, wrong, yours)
             if not wrong or fault is None:
                 break
+
+
+def _draws_in_backward(subject: Layer, report: Report) -> bool:
+    """Whether the backward draws random numbers of its own: two seeds, one cache."""
+    recorder = subject.program.recorder
+    runs = []
+    with quiet(), subject.program.watched("values"):
+        for seed in (1, 2):
+            subject.randomness.rewind()
+            recorder.reset()
+            result = subject._call_forward(subject.leaves)
+            subject.randomness.rewind(seed)
+            recorder.reset(record=True)
+            subject.call_backward([np.array(d) for d in subject.upstream], result, subject.arguments)
+            runs.append(recorder.events or [])
+            recorder.reset()
+    other = {e.key: e.value for e in runs[1]}
+    different = [
+        e for e in runs[0]
+        if isinstance(e.value, np.ndarray) and isinstance(other.get(e.key), np.ndarray) and not np.array_equal(e.value, other[e.key], equal_nan=e.value.dtype.kind == "f")
+    ]  # fmt: skip
+    if not different:
+        return False
+    site = different[0].site
+    code = subject.program.files[site.path].lines[site.line - 1].strip()
+    report.findings.append(
+        Finding("wrong", "randomness", f"the backward draws random numbers of its own  ->  {CAUSES['randomness']}: keep the mask in the cache",
+                site.function.rpartition(".")[2], relative_path(site.path), site.line, code, site.name)
+    )  # fmt: skip
+    return True
 
 
 def _without_source(subject: Subject, measured: Measured, report: Report, why: str) -> None:
@@ -183,6 +215,7 @@ def _context(subject: Subject, measured: Measured, arrays: dict[str, Any], upstr
         upstream=upstream,
         loss=subject.joint,
         parameters=subject.leaves if subject.joint else {},
+        labels=next((v for v in getattr(subject, "arguments", {}).values() if isinstance(v, np.ndarray) and v.dtype.kind == "i"), None),
         others={f"d{o}": t for o, t in measured.true.items() if o != leaf and not np.isnan(t).any()},
     )
 
@@ -203,7 +236,7 @@ def _decide(
     first = location.first_wrong
     anchor = first or location.suspects[-1]
     scope = scope_of(subject, events, location.verdicts, anchor)
-    candidates = _candidates(program, location.suspects, scope)
+    candidates = _candidates(program, location, scope)
     right_now = {leaf for leaf in measured.true if leaf not in wrong}
 
     def right_outputs() -> set[str]:
@@ -213,6 +246,14 @@ def _decide(
     repairs = repair.search(program, candidates, right_outputs, right_now & set(measured.true), set(wrong), max(0.5, budget_s / 2))
     chosen = repairs[0] if repairs else None
     cause = _cause_by_value(subject, truth, measured, events, first, wrong, yours)
+    broken = _first_broken(events, [yours[o] for o in wrong], anchor)
+    if broken is not None:
+        kind, event = broken
+        anchor = Verdict(event.site, "wrong", event.order, [event])
+        chosen, first = None, anchor
+        location.suspects = [anchor]
+        value = event.value
+        cause = Cause(kind, f"{event.site.name or 'a value'} " + (f"is of {value.dtype}, so digits are cut off" if kind == "dtype" else "holds NaN or infinity"), 0.2)
     line, path, function = anchor.site.line, anchor.site.path, anchor.site.function
     if chosen is not None:
         line = chosen.edit.line
@@ -236,6 +277,22 @@ def _decide(
         if finding.other_lines:
             finding.details.append(f"line{'s' if len(finding.other_lines) > 1 else ''} {', '.join(map(str, finding.other_lines))} could not be judged and may be at fault as well")
     return finding, fault, None
+
+
+def _first_broken(events: list[Event], outputs: list[Any], anchor: Verdict) -> tuple[str, Event] | None:
+    """The first value that is not finite, or of a number type too small, when an output is."""
+    arrays = [np.asarray(o) for o in outputs]
+    named = [e for e in events if e.site.defines and isinstance(e.value, np.ndarray | np.floating)]
+    if any(a.dtype.kind == "f" and not np.isfinite(a).all() for a in arrays):
+        bad = next((e for e in named if np.asarray(e.value).dtype.kind == "f" and not np.isfinite(e.value).all()), None)
+        return None if bad is None else ("not_finite", bad)
+    for array in arrays:
+        if array.dtype.kind in "iu":
+            names = {e.site.name for e in named if e.value.dtype == array.dtype and np.shape(e.value) == array.shape and np.array_equal(e.value, array)}
+            bad = next((e for e in named if e.value.dtype == array.dtype and e.site.name in names), None)
+            return None if bad is None else ("dtype", bad)
+    half = next((e for e in named if e.value.dtype == np.float16), None)
+    return None if half is None else ("dtype", half)
 
 
 def _list(names: set[str] | list[str]) -> str:
@@ -304,11 +361,12 @@ def _cause_by_value(
         if value is None or np.isnan(true).any():
             continue
         context = _context(subject, measured, arrays, upstream, leaf)
-        if leaf and not subject.joint:
-            context.with_ones = lambda leaf=leaf: _with_ones(subject, leaf)  # type: ignore[misc]
-        if leaf:
-            context.paths = lambda leaf=leaf: _paths(subject, truth, leaf)  # type: ignore[misc]
         cause = explain(name, value, true, context)
+        if leaf and (cause is None or cause.cost > 1.5):
+            if _is_that_of_ones(subject, leaf, value):
+                cause = Cause("upstream_missing", f"{name} is what it would be if the upstream gradient were all ones", 1.0)
+            else:
+                cause = _path(subject, truth, leaf, value, context) or cause
         if cause is not None and (best is None or cause.cost < best.cost):
             best = cause
         if first is not None and best is not None:
@@ -332,45 +390,74 @@ def _part_of_uses(truth: Truth, verdict: Verdict, wrong: list[str]) -> Cause | N
     return None
 
 
-def _with_ones(subject: Subject, leaf: str) -> Array | None:
-    """The true gradient for an upstream gradient of ones."""
-    assert isinstance(subject, Layer)
+def _probes(shape: tuple[int, ...]) -> list[Array]:
+    rng = np.random.default_rng([*shape, 9])
+    return [rng.standard_normal(shape) for _ in range(3)]
+
+
+def _along(subject: Subject, leaf: str, held: dict[Key, Any]) -> Array:
+    """Components of the true gradient of a leaf along three directions, with some values of the forward held fast."""
+    recorder = subject.program.recorder
+    base = subject.leaves[leaf]
+    typical = float(np.sqrt(np.mean(base**2))) or 1.0
+    components = []
+    for u in _probes(base.shape):
+
+        def loss(t: float, u: Array = u) -> float:
+            recorder.reset(overrides=held)
+            return subject.loss({**subject.leaves, leaf: base + t * u})
+
+        components.append(numeric.derivative_along(loss, lambda: recorder.branches, scale=typical).value)
+    return np.array(components)
+
+
+def _is_that_of_ones(subject: Subject, leaf: str, value: Any) -> bool:
+    """Whether a value is what it would be if the upstream gradient were all ones."""
+    if not isinstance(subject, Layer) or np.shape(value) != subject.leaves[leaf].shape:
+        return False
     kept = subject.upstream
     subject.upstream = [np.ones(np.shape(d)) for d in kept]
-    recorder = subject.program.recorder
     try:
-        with subject.program.watched("branches"):
-            recorder.reset()
-            base = subject.leaves[leaf]
-            if base.size > SMALL:
-                return None
-            return numeric.gradient(lambda a: subject.loss({**subject.leaves, leaf: a}), lambda: recorder.branches, base).value
+        with subject.program.watched("values"):
+            ones = _along(subject, leaf, {})
     finally:
         subject.upstream = kept
+    yours = np.array([float(np.sum(value * u)) for u in _probes(np.shape(value))])
+    return bool(numeric.relative_error(yours, ones) < 1e-5 and ones.any())
 
 
-def _paths(subject: Subject, truth: Truth, leaf: str) -> list[tuple[str, Array]]:
-    """The gradient of a leaf with each named value of the forward held fast, in turn."""
-    base = subject.leaves[leaf]
-    if base.size > 400:
-        return []
-    result = []
-    recorder = subject.program.recorder
-    seen: set[str] = set()
-    names = [n for n in truth.nodes if n.kind in ("assign", "after") and n.name and n.moves_loss and n.name != leaf and len(n.keys) == 1]
+def _path(subject: Subject, truth: Truth, leaf: str, value: Any, context: Context) -> Cause | None:
+    """Whether a value is the true gradient but for one path: with some value of the forward held fast, or its share multiplied."""
+    shape = subject.leaves[leaf].shape
+    if np.shape(value) != shape:
+        return None
+    names: dict[str, Key] = {}
+    for node in truth.nodes:
+        if node.kind in ("assign", "after") and node.name and node.moves_loss and node.name != leaf and len(node.keys) == 1:
+            names[node.name] = node.keys[0]
+    chosen = list(names)[:8]
+    values = {e.key: e.value for e in truth.events}
+    yours = np.array([float(np.sum(value * u)) for u in _probes(shape)])
+    sets = [(n,) for n in chosen] + [(a, b) for i, a in enumerate(chosen) for b in chosen[i + 1 :]]
     with subject.program.watched("values"):
-        for node in names[:12]:
-            if node.name in seen or len(seen) > 8:
+        true = _along(subject, leaf, {})
+        for some in sets:
+            frozen = _along(subject, leaf, {names[n]: np.array(values[names[n]]) for n in some})
+            size = float(np.abs(true).max() + np.abs(yours).max())
+            through = true - frozen
+            if float(np.abs(through).max()) < 1e-5 * size:
                 continue
-            seen.add(node.name)
-            held = {node.keys[0]: np.array(node.value)}
-
-            def loss(moved: Array, held: dict[Key, Any] = held) -> float:
-                recorder.reset(overrides=held)
-                return subject.loss({**subject.leaves, leaf: moved})
-
-            result.append((node.name, numeric.gradient(loss, lambda: recorder.branches, base).value))
-    return result
+            k = float(np.sum((yours - frozen) * through) / np.sum(through**2))
+            if float(np.abs(yours - frozen - k * through).max()) > 1e-5 * size:
+                continue
+            via = " and ".join(some)
+            if abs(k) < 1e-5:
+                return Cause("missing_term", f"d{leaf} lacks the path through {via}", 1.2)
+            if len(some) == 1 and abs(k + 1) < 1e-5:
+                return Cause("sign", f"in d{leaf}, the path through {via} has the wrong sign", 1.6)
+            if len(some) == 1 and abs(k - 1) > 1e-4:
+                return Cause("factor", f"in d{leaf}, the path through {via} is {number_in_words(k, context)[0]} times what it should be", 1.6)
+    return None
 
 
 def named_values(events: list[Event]) -> dict[str, Any]:
@@ -385,7 +472,7 @@ def named_values(events: list[Event]) -> dict[str, Any]:
 
 def scope_of(subject: Subject, events: list[Event], verdicts: list[Verdict], anchor: Verdict) -> repair.Scope:
     """What can be mentioned in an edit near a place: local variables, entries of dicts, sizes."""
-    scope = repair.Scope(sizes={})
+    scope = repair.Scope(problem=subject.sizes())
     gradient_keys = {e.key for v in verdicts for e in v.events}
     for event in events:
         site = event.site
@@ -449,10 +536,12 @@ def _add_expressions(program: Program, scope: repair.Scope, anchor: Verdict, eve
             _add_to_scope(scope, ast.unparse(node), by_key[key])
 
 
-def _candidates(program: Program, suspects: list[Verdict], scope: repair.Scope) -> list[tuple[types.FunctionType, ast.FunctionDef, repair.Edit]]:
+def _candidates(program: Program, location: Location, scope: repair.Scope) -> list[tuple[types.FunctionType, ast.FunctionDef, repair.Edit]]:
     """Edits of the suspected lines, and of the masks, sizes and indices that they use."""
     by_function: dict[types.FunctionType, set[int]] = {}
-    for verdict in suspects:
+    judged = {v.site.line for v in location.verdicts}
+    home = location.first_wrong.site.line if location.first_wrong else None
+    for verdict in location.suspects:
         function = program.function_at(verdict.site.path, verdict.site.line)
         if function is not None:
             by_function.setdefault(function, set()).add(verdict.site.line)
@@ -463,8 +552,11 @@ def _candidates(program: Program, suspects: list[Verdict], scope: repair.Scope) 
             continue
         _, definition, plain = source
         statements = repair.statements_at(definition, suspected)
-        candidates += [(plain, definition, e) for e in repair.edits_of(definition, statements, scope)]
-        others = repair.asides(definition, statements)
+        for edit in repair.edits_of(definition, statements, scope):
+            if edit.cost >= 1.9 and home is not None and edit.line != home:
+                edit.cost += 0.12  # what is missing is missed where the first wrong value is named
+            candidates.append((plain, definition, edit))
+        others = [s for s in repair.asides(definition, statements) if s.lineno not in judged]
         for edit in repair.edits_of(definition, others, scope):
             edit.cost += 0.12 if edit.cost < 1.9 else 0.3
             candidates.append((plain, definition, edit))

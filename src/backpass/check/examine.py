@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Callable
 from typing import Any
@@ -15,7 +16,7 @@ from backpass.check.doctor import diagnose, exception_finding, has_wrong, measur
 from backpass.check.inputs import Variant, kind_of
 from backpass.check.instrument import Event, Program, relative_path
 from backpass.check.report import Finding, GradientRow, Report
-from backpass.check.subject import Layer, Loss, NotCheckable, Subject, arguments_by_name, call_with, fresh
+from backpass.check.subject import Layer, Loss, NotCheckable, Subject, arguments_by_name, call_with, fresh, repeatable
 from backpass.errors import ArgumentError
 
 Array = NDArray[np.float64]
@@ -86,13 +87,20 @@ def check(
     program = Program([f for f in (forward, backward) if f is not None])
     report = Report(title)
     _add_sources(report, program, [f for f in (forward, backward) if f is not None])
+    with repeatable(program):
+        _examine(forward, backward, variants, program, report, wrt, seed, budget_s, title)
+    report.findings.sort(key=lambda f: ("wrong", "warning", "note").index(f.severity))
+    report.seconds = time.perf_counter() - started
+    return report
+
+
+def _examine(
+    forward: Any, backward: Any, variants: list[Variant], program: Program, report: Report, wrt: list[str] | None, seed: int, budget_s: float, title: str
+) -> None:  # fmt: skip
     for variant in variants:
         _examine_variant(forward, backward, variant, program, report, wrt, seed, budget_s)
-        if has_wrong(report) and variant.purpose == "main":
-            # One fault is reported well rather than its echo in every variant; a forward that fails is not run on.
-            break
         if has_wrong(report):
-            break
+            break  # one fault reported well, rather than its echo in every variant
     if backward is not None and not any(f.cause == "exception" for f in report.findings):
         with quiet():
             _formula(forward, variants[0], program, report, title, budget_s)
@@ -101,9 +109,6 @@ def check(
     elif backward is None and not has_wrong(report):
         with quiet():
             _loss_behaviour(forward, variants[0], program, report)
-    report.findings.sort(key=lambda f: ("wrong", "warning", "note").index(f.severity))
-    report.seconds = time.perf_counter() - started
-    return report
 
 
 def _title(forward: Callable[..., Any], backward: Callable[..., Any] | None) -> str:
@@ -187,9 +192,10 @@ def _examine_variant(
             Finding("note", "kink", f"{kinks} element{'s lie' if kinks > 1 else ' lies'} at a kink, where there is no derivative; left out of the comparison")
         )
     for leaf in measured.missing:
-        if measured.yours and _optional(leaf):
-            continue
-        report.findings.append(Finding("wrong", "missing_gradient", f"no gradient of {leaf} is returned ({label or 'the usual shapes'})", quantity=f"d{leaf}"))
+        line, code, path, function = _line_with(program, backward or forward, ("return",), last=True)
+        report.findings.append(
+            Finding("wrong", "missing_gradient", f"no gradient of {leaf} is returned", function, path, line, code, f"d{leaf}")
+        )
     for row in measured.rows:
         if row.note.startswith("so small") and variant.purpose == "main":
             report.findings.append(Finding("note", "small", f"d{row.name} is {row.note}", quantity=f"d{row.name}"))
@@ -202,10 +208,6 @@ def _examine_variant(
         if before == len(report.findings):
             names = ", ".join(f"d{w}" for w in measured.wrong)
             report.findings.append(Finding("wrong", "unknown", f"{names} wrong, and no line could be singled out", quantity=names))
-
-
-def _optional(leaf: str) -> bool:
-    return False
 
 
 def _labelled(row: GradientRow, label: str) -> GradientRow:
@@ -259,7 +261,7 @@ def _ties(subject: Layer, report: Report) -> None:
             d = numeric.derivative_along(lambda t, leaf=leaf, base=base, u=u: subject.loss({**subject.leaves, leaf: base + t * u}), lambda: 0)  # type: ignore[misc]
             got = float(np.sum(yours[leaf] * u))
             if abs(got - d.value) > 1e-6 * max(abs(got), abs(d.value), 1e-3):
-                line, code, path, function = _line_with(program, subject.user_backward, ("==", "equal", "isclose", "argmax", "max"))
+                line, code, path, function = _line_with(program, subject.user_backward, ("==", "equal", "isclose", "argmax", r"\bmax"))
                 report.findings.append(
                     Finding("wrong", "ties", f"d{leaf} is wrong where values are equal (frequent after a relu)  ->  {CAUSES['ties']}",
                             function, path, line, code, f"d{leaf}", "send it to one of them (argmax), or divide by how many there are")
@@ -268,17 +270,17 @@ def _ties(subject: Layer, report: Report) -> None:
     report.checked.append("ties")
 
 
-def _line_with(program: Program, function: Any, marks: tuple[str, ...]) -> tuple[int, str, str, str]:
-    """The first line of a function that contains one of the marks, the earlier marks preferred."""
+def _line_with(program: Program, function: Any, marks: tuple[str, ...], last: bool = False) -> tuple[int, str, str, str]:
+    """The first (or last) line of a function that contains one of the marks, the earlier marks preferred."""
     source = program.source(function)
     if source is None:
         return 0, "", "", ""
     file, node, _ = source
     body = range(node.body[0].lineno, (node.end_lineno or node.lineno) + 1)
     for mark in marks:
-        for line in body:
+        for line in reversed(body) if last else body:
             text = file.lines[line - 1].split("#")[0]
-            if mark in text:
+            if re.search(mark, text):
                 return line, text.strip(), relative_path(file.path), node.name
     return 0, "", "", ""
 
@@ -374,6 +376,9 @@ def _modes(forward: Any, variant: Variant, program: Program, report: Report, tit
 def _running_statistics(
     forward: Any, variant: Variant, key: str, program: Program, report: Report, kind: str, budget_s: float
 ) -> None:
+    texts = [file.lines for file in program.files.values()]
+    if not any("running" in line for lines in texts for line in lines):
+        return
     x = next(v for v in variant.arguments.values() if isinstance(v, np.ndarray) and v.ndim in (2, 4))
     axes = (0,) if x.ndim == 2 else (0, 2, 3)
     momentum = variant.arguments[key]["momentum"]
@@ -422,7 +427,7 @@ def _faulty_statistic(
         why = "the unbiased variance (1/(N-1)) is used; the course, and this layer's forward, use 1/N"
     elif name == "running_var" and numeric.relative_error(np.asarray(got), momentum * start + (1 - momentum) * np.sqrt(batch)) < 1e-9:
         why = "the standard deviation is averaged instead of the variance"
-    line, code, path, function = _line_with(program, forward, (f"{name} =", f"{name}'] =", f'{name}"] =', f"{name} *=", f"{name} +=", name))
+    line, code, path, function = _line_with(program, forward, (rf"{name}.*=.*(momentum|1 ?- ?)", rf"{name}.*[*+]=", name))
     found = None
     if not why or why.startswith("momentum") or not line:
         candidates_wanted = {name}
@@ -471,7 +476,7 @@ def _test_mode(
     if found is not None:
         report.findings.append(_forward_finding(program, found, "test_mode", "in test mode the output is not (x - running_mean) / sqrt(running_var + eps)"))
     else:
-        line, code, path, function = _line_with(program, forward, ("running_mean) /", "- running_mean", "'test'", '"test"', "running_mean"))
+        line, code, path, function = _test_line(program, forward)
         report.findings.append(
             Finding("wrong", "test_mode", "in test mode the output is not (x - running_mean) / sqrt(running_var + eps), scaled and shifted", function, path, line, code)
         )
@@ -510,11 +515,11 @@ def _dropout_modes(forward: Any, variant: Variant, program: Program, report: Rep
         report.checked.append("train and test mode agree in the mean")
         return
     ratio = mean / float(test.mean()) if test.any() else float("nan")
-    line, code, path, function = _line_with(program, forward, ("mask =", "mask=", "rand", "'train'", '"train"', "test"))
+    line, code, path, function = _line_with(program, forward, ("rand", "mask", "train", "test"))
     if np.array_equal(test, big) and abs(mean - 1.7) > 6 * spread:
         words = f"the mean output in training is {ratio:.3g} times that in test mode: divide what is kept by the probability of keeping"
     else:
-        line, code, path, function = _line_with(program, forward, ("test", "else")) if False else _test_line(program, forward)
+        line, code, path, function = _test_line(program, forward)
         words = f"test mode does not return the mean of training (ratio {ratio:.3g})"
     report.findings.append(Finding("wrong", "test_mode", f"{words}  ->  {CAUSES['test_mode']}", function, path, line, code))
 

@@ -135,7 +135,7 @@ def _kind_from_parameters(names: list[str]) -> str:
 
 def _settings(kind: str, names: list[str]) -> list[tuple[str, dict[str, Any]]]:
     """Shapes and hyperparameters of each variant."""
-    conv = {"shape": (2, 3, 5, 6), "filters": (4, 3, 3, 2), "stride": 1, "pad": 1}
+    conv = {"shape": (2, 3, 4, 5), "filters": (4, 3, 3, 2), "stride": 1, "pad": 1}
     pool = {"shape": (2, 3, 4, 6), "pool": (2, 2), "stride": 2}
     image = {"shape": (2, 6, 4, 3), "G": 3}
     rows = {"shape": (5, 4)}
@@ -145,7 +145,7 @@ def _settings(kind: str, names: list[str]) -> list[tuple[str, dict[str, Any]]]:
     if kind == "conv":
         return [
             ("main", conv),
-            ("stride", {"shape": (2, 2, 7, 8), "filters": (3, 2, 3, 4), "stride": 2, "pad": 1}),
+            ("stride", {"shape": (2, 2, 5, 8), "filters": (3, 2, 3, 4), "stride": 2, "pad": 1}),
             ("stride", {"shape": (2, 2, 5, 5), "filters": (3, 2, 3, 3), "stride": 1, "pad": 0}),
             ("stride", {"shape": (1, 2, 4, 4), "filters": (2, 2, 2, 2), "stride": 1, "pad": 2}),
         ]
@@ -223,6 +223,8 @@ def _one(
     if B.match(name) and kind in ("affine", "conv", "sandwich", "layernorm", "batchnorm", "groupnorm", "spatial_batchnorm"):
         size = settings["filters"][0] if "filters" in settings else settings.get("outputs", shape[1] if len(shape) > 1 else shape[0])
         return True, rng.standard_normal(size)
+    if name == "G":
+        return True, settings.get("G", 2)
     if SCALE.match(name) or (SHIFT.match(name) and kind != "elementwise"):
         channels = settings["filters"][0] if "filters" in settings else settings["outputs"] if "outputs" in settings else shape[1]
         full = (1, channels, 1, 1) if kind == "groupnorm" else (channels,)

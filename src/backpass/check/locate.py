@@ -67,6 +67,7 @@ class Truth:
         self.events: list[Event] = []
         self.nodes: list[Node] = []
         self.complete = True
+        self.aliases: dict[str, list[Node]] = {}  # the backward's own names for values of the forward
         self._measure()
 
     # -- measuring ----------------------------------------------------------------------------------------------
@@ -159,6 +160,20 @@ class Truth:
             node.full = total
         return node.full
 
+    def learn_aliases(self, events: list[Event], moving: set[Key]) -> None:
+        """Values that the backward got from the cache under another name than the forward gave them."""
+        own = {n.name.lower().replace("_", "") for n in self.nodes}
+        for event in events:
+            name = event.site.name.lower().replace("_", "")
+            if event.key in moving or event.site.kind not in ("assign", "argument") or not is_real(event.value) or name in own or not name:
+                continue
+            same = [
+                n for n in self.nodes if n.kind in ("assign", "after", "argument") and n.moves_loss and n.shape == np.shape(event.value)
+                and np.array_equal(n.value, event.value)
+            ]  # fmt: skip
+            if same:
+                self.aliases.setdefault(name, same)
+
     # -- looking up ---------------------------------------------------------------------------------------------
 
     def match(self, value: Any) -> Node | None:
@@ -190,6 +205,10 @@ class Truth:
     def named(self, name: str, size: int) -> list[Node]:
         """Nodes that a gradient of this name may belong to."""
         for stem in stems(name):
+            if stem in self.aliases:
+                found = [n for n in self.aliases[stem] if int(np.prod(n.shape)) == size]
+                if found:
+                    return found
             found = [
                 n for n in self.nodes if n.name and n.kind != "use" and n.kind != "uses" and n.moves_loss
                 and n.name.lower().replace("_", "") == stem and int(np.prod(n.shape)) == size
@@ -261,7 +280,9 @@ def backward_events(subject: Subject, truth: Truth, overrides: dict[Key, Any]) -
 
 
 def _same(a: Any, b: Any) -> bool:
-    if b is None or np.shape(a) != np.shape(b):
+    if isinstance(a, dict) or isinstance(b, dict):
+        return True  # what is in a dict is recorded where it is used
+    if a is None or b is None or np.shape(a) != np.shape(b):
         return a is b
     return bool(np.array_equal(a, b, equal_nan=is_real(a) and is_real(b)))
 
@@ -269,10 +290,11 @@ def _same(a: Any, b: Any) -> bool:
 def judge(subject: Subject, truth: Truth, events: list[Event], moving: set[Key], outputs: dict[str, tuple[Any, Array]]) -> list[Verdict]:
     """A verdict for each place where the backward names a value; `outputs` maps a leaf to (yours, true)."""
     wrong = {leaf: np.asarray(yours) for leaf, (yours, true) in outputs.items() if not _agrees(yours, true)}
+    truth.learn_aliases(events, moving)
     final_sites = _sites_of_outputs(events, wrong)
     by_site: dict[Any, list[Event]] = {}
     for event in events:
-        if not is_real(event.value):
+        if not is_real(event.value) and event.site.key not in final_sites:
             continue
         if event.site.defines and (event.key in moving or event.site.key in final_sites):
             by_site.setdefault(event.site.key, []).append(event)
@@ -310,6 +332,9 @@ def judge(subject: Subject, truth: Truth, events: list[Event], moving: set[Key],
             if verdict.node is not None and verdict.node.kind in ("use", "uses") and whole and stems(site.name)[0] == whole[0].name.lower().replace("_", ""):
                 # Right as far as it goes, but not the derivative that the name promises: a part may be missing.
                 verdict.status, verdict.partial, verdict.node = "open", True, whole[0]
+            elif whole and verdict.node is not None and not any(_agrees_with(site_events[-1].value, n) for n in whole):
+                # The derivative of something else than the name says.
+                verdict.status, verdict.node = "open", whole[0]
         elif final and site.kind not in ("part", "return"):
             _judge_by_name(verdict, truth)
     return sorted(verdicts, key=lambda v: v.order)
@@ -340,7 +365,8 @@ def _sites_of_outputs(events: list[Event], wrong: dict[str, Any]) -> dict[int, s
             and np.asarray(e.value).dtype == value.dtype and np.array_equal(e.value, value, equal_nan=True)
         ]  # fmt: skip
         plain = leaf.lower().replace("_", "")
-        named = [e for e in same if plain in stems(e.site.name) or e.site.name.lower().replace("_", "") == plain]
+        named = [e for e in same if stems(e.site.name)[:1] == [plain] or e.site.name.lower().replace("_", "") == plain]
+        named = named or [e for e in same if plain in stems(e.site.name)][-1:]
         assigned = [e for e in same if e.site.kind in ("assign", "after") and not stems_of_another(e.site.name, leaf, wrong)]
         returned = [e for e in same if e.site.kind == "return"]
         for event in (named or assigned[-1:])[:1] + returned[-1:]:
@@ -369,8 +395,8 @@ def _judge_argument(truth: Truth, events: list[Event]) -> Verdict | None:
         return None
     path, line, function = first.caller
     site = Site(first.site.key, "argument", first.site.name, path, line, function, False)
-    fits = all(any(fits(e.value, n) for n in partners) for e in events)
-    return Verdict(site, "right" if fits else "wrong", first.order, events, partners[0])
+    right = all(any(fits(e.value, n) for n in partners) for e in events)
+    return Verdict(site, "right" if right else "wrong", first.order, events, partners[0])
 
 
 def fits(value: Any, node: Node) -> bool:
@@ -378,6 +404,10 @@ def fits(value: Any, node: Node) -> bool:
     array = np.asarray(value, dtype=np.float64)
     norm = float(np.sqrt(np.sum(array**2))) * np.sqrt(2)
     return bool(np.abs(signature(array) - node.signature).max() <= 2e-6 * norm + 20 * node.error)
+
+
+def _agrees_with(value: Any, node: Node) -> bool:
+    return fits(np.asarray(value).reshape(node.shape), node)
 
 
 def _judge_by_name(verdict: Verdict, truth: Truth) -> None:
@@ -399,7 +429,13 @@ def _judge_by_name(verdict: Verdict, truth: Truth) -> None:
 
 
 def locate(
-    subject: Subject, verdicts: list[Verdict], events: list[Event], wrong_outputs: Iterable[str], overrides: dict[Key, Any]
+    subject: Subject,
+    truth: Truth,
+    verdicts: list[Verdict],
+    events: list[Event],
+    wrong_outputs: Iterable[str],
+    overrides: dict[Key, Any],
+    truths: dict[str, Array],
 ) -> Location:
     """Narrow the fault down to as few places as the values allow."""
     wrong_outputs = list(wrong_outputs)
@@ -422,6 +458,9 @@ def locate(
 
     with subject.program.watched("values"):
         base = subject.backward(lambda: recorder.reset(overrides={**right, **overrides}))
+    for verdict in verdicts:
+        if verdict.status == "wrong" and not verdict.leaf and verdict.node is not None and len(verdict.events) == 1:
+            _forgive_convention(subject, truth, verdict, wrong_outputs, overrides, truths)
     doubtful = [v for v in verdicts if v.status in ("open", "wrong")]
     reach: dict[int, tuple[set[Key], set[str]]] = {}
     for verdict in doubtful:
@@ -437,6 +476,32 @@ def locate(
         for later in wrong[1:]:
             later.follows = bool(reach[first.site.key][0] & {e.key for e in later.events})
     return Location(suspects, first, verdicts)
+
+
+def _forgive_convention(
+    subject: Subject, truth: Truth, verdict: Verdict, wrong: list[str], overrides: dict[Key, Any], truths: dict[str, Array]
+) -> None:
+    """A `dmu` of the opposite sign may be meant so (and subtracted later): then putting the true one there helps nothing."""
+    node = verdict.node
+    value = np.asarray(verdict.events[0].value)
+    if node is None or node.shape != value.shape:
+        return
+    opposite = fits(-value, node)
+    cured = _cures(subject, verdict.events[0].key, truth.full(node), wrong, overrides, truths)
+    if opposite and not cured:
+        verdict.status = "right"
+    elif not cured:
+        verdict.status = "open"
+
+
+def _cures(subject: Subject, key: Key, value: Array, wrong: list[str], overrides: dict[Key, Any], truths: dict[str, Array]) -> bool:
+    recorder = subject.program.recorder
+    with subject.program.watched("values"), np.errstate(all="ignore"):
+        try:
+            got = subject.backward(lambda: recorder.reset(overrides={**overrides, key: value}))
+        except Exception:  # noqa: BLE001 - the user's code, on a value it did not compute
+            return False
+    return any(leaf in got and _agrees(got[leaf], truths[leaf]) for leaf in wrong)
 
 
 def _shaken(value: Any) -> Any:

@@ -34,6 +34,7 @@ class Scope:
     scalars: dict[str, Any] = field(default_factory=dict)
     gradients: set[str] = field(default_factory=set)
     sizes: dict[str, int] = field(default_factory=dict)
+    problem: dict[str, int] = field(default_factory=dict)  # N, C, N*H*W ...
 
 
 @dataclass
@@ -210,6 +211,13 @@ def _of_statement(definition: ast.FunctionDef, statement: ast.stmt, scope: Scope
                 yield from _of_constant_or_index(slot, scope)
             elif slot.role != "function":
                 yield from _of_expression(slot, scope, insert)
+    if isinstance(statement, ast.Assign) and isinstance(statement.targets[0], ast.Name):
+        present = scope.scalars.get(statement.targets[0].id)
+        for text, size in scope.problem.items():
+            if type(present) is int and size != present:
+                edit = _set_edit(1.7, "factor", Slot(statement, "value", None, "root", line), number(size), text)
+                edit.after = f"{text} (here {size})"
+                yield edit
     if isinstance(statement, ast.Return) and isinstance(value, ast.Tuple):
         yield from _order_edits(statement, value)
 
@@ -266,6 +274,11 @@ def _store_edits(definition: ast.FunctionDef, statement: ast.stmt) -> Iterator[E
     if isinstance(target, ast.Subscript) or isinstance(statement, ast.AugAssign) or _assigned_before(definition, statement, target.id):
         cost = 0.95 if isinstance(target, ast.Subscript) else 1.4
         yield Edit(cost, key, statement.lineno, ast.unparse(statement), ast.unparse(new), "", lambda: put(new), lambda: put(statement))
+    if isinstance(statement, ast.AugAssign) and isinstance(target, ast.Subscript):
+        text = f"np.add.at({ast.unparse(target.value)}, {ast.unparse(target.slice)}, {ast.unparse(statement.value)})"
+        if ":" not in ast.unparse(target.slice):
+            at = ast.fix_missing_locations(ast.copy_location(ast.Expr(parse(text)), statement))
+            yield Edit(0.9, "overlap", statement.lineno, ast.unparse(statement), text, "", lambda: put(at), lambda: put(statement))
     nothing = ast.copy_location(ast.Pass(), statement)
     mention = _names(statement.value) | _names(target)
     key = "mask_twice" if any(MASK.search(n) for n in mention) else "regularisation" if "reg" in mention else "extra_term"
@@ -311,8 +324,9 @@ def _of_constant_or_index(slot: Slot, scope: Scope) -> Iterator[Edit]:
     """Edits of an index or of the bounds of a loop: off by one, and one size for another."""
     node = slot.get()
     if isinstance(node, ast.Constant) and type(node.value) is int:
+        of_shape = isinstance(slot.parent, ast.Subscript) and isinstance(slot.parent.value, ast.Attribute) and slot.parent.value.attr == "shape"
         for new in (node.value + 1, node.value - 1):
-            yield _set_edit(1.2, "window", slot, number(new), str(node.value))
+            yield _set_edit(1.2, "factor" if of_shape else "window", slot, number(new), str(node.value), show=_around(slot))
     elif isinstance(node, ast.Name) and isinstance(node.ctx, ast.Load):
         for other, value in scope.scalars.items():
             if other != node.id and type(value) is int and (other.isidentifier() or "stride" in other or "pad" in other):
@@ -343,6 +357,21 @@ def _of_constant_or_index(slot: Slot, scope: Scope) -> Iterator[Edit]:
             for op in (ast.Add(), ast.Sub()):
                 shifted = ast.Slice(**{"lower": node.lower, "upper": node.upper, "step": node.step, part: binary(bound, op, number(1))})
                 yield _set_edit(1.9, "window", slot, shifted, show=slot)  # type: ignore[arg-type]
+        if node.lower is not None and node.upper is not None:
+            for op in (ast.Add(), ast.Sub()):
+                shifted = ast.Slice(binary(node.lower, op, number(1)), binary(node.upper, op, number(1)), node.step)
+                yield _set_edit(1.6, "window", slot, shifted)  # type: ignore[arg-type]
+    elif isinstance(node, ast.Tuple):
+        for text, value in scope.scalars.items():
+            if type(value) is int and value > 0 and text.isidentifier():
+                moved = [
+                    ast.Slice(parse(text), binary(parse(text), ast.Add(), e.upper), e.step)
+                    if isinstance(e, ast.Slice) and e.lower is None and e.upper is not None
+                    else e
+                    for e in node.elts
+                ]
+                if any(a is not b for a, b in zip(moved, node.elts, strict=True)):
+                    yield _set_edit(1.7, "window", slot, ast.Tuple(moved, ast.Load()))
     if isinstance(node, ast.Name) and isinstance(scope.arrays.get(node.id), np.ndarray) and scope.arrays[node.id].dtype.kind == "b":
         yield _set_edit(1.9, "mask_inverted", slot, ast.UnaryOp(ast.Invert(), node), node.id)
 
@@ -433,7 +462,7 @@ def _number_edits(slot: Slot, node: ast.Constant) -> Iterator[Edit]:
 
 def _around(slot: Slot) -> Slot:
     """The operation around a literal, which reads better than the literal alone."""
-    if isinstance(slot.parent, ast.BinOp | ast.UnaryOp):
+    if isinstance(slot.parent, ast.BinOp | ast.UnaryOp | ast.Subscript):
         holder = ast.Expression(slot.parent)
         return Slot(holder, "body", None, slot.role, slot.line)
     return slot
@@ -443,6 +472,7 @@ def _operation_edits(slot: Slot, node: ast.BinOp, scope: Scope) -> Iterator[Edit
     left, right = node.left, node.right
     if isinstance(node.op, ast.Add | ast.Sub):
         yield _set_edit(1.0, "sign", slot, binary(left, ast.Sub() if isinstance(node.op, ast.Add) else ast.Add(), right))
+        yield _set_edit(1.6, "operation", slot, binary(left, ast.Mult(), right))
         key = "eps" if any(EPS.match(n) for n in _names(right)) else "regularisation" if "reg" in _names(right) else "extra_term"
         yield _set_edit(1.3, key, slot, left, ast.unparse(right))
         yield _set_edit(1.35, "extra_term", slot, right if isinstance(node.op, ast.Add) else ast.UnaryOp(ast.USub(), right), ast.unparse(left))
@@ -519,6 +549,12 @@ def _call_edits(slot: Slot, node: ast.Call, scope: Scope) -> Iterator[Edit]:
         axis_keyword = [] if old_axis is None else [ast.keyword("axis", old_axis)]
         toggled = [] if keep else [ast.keyword("keepdims", parse("True"))]
         yield _set_edit(0.95, "keepdims", slot, ast.Call(node.func, [] if method else [operand], others + axis_keyword + toggled))
+        for text, value in scope.arrays.items():
+            if text not in _names(node) and np.ndim(value) <= 2:
+                yield _set_edit(2.0, "wrong_variable", slot, parse(text), name)
+        for other in ("max", "min"):
+            if name != other and isinstance(node.func, ast.Attribute):
+                yield _set_edit(1.5, "function", slot, ast.Call(ast.Attribute(node.func.value, other, ast.Load()), node.args, node.keywords), name)
         for other in ("sum", "mean"):
             if name != other and isinstance(node.func, ast.Attribute):
                 function = ast.Attribute(node.func.value, other, ast.Load())
@@ -533,6 +569,9 @@ def _call_edits(slot: Slot, node: ast.Call, scope: Scope) -> Iterator[Edit]:
             yield from _product_edits(slot, node.args[0], node.args[1], lambda a, b: ast.Call(node.func, [a, b], []))
     elif name == "sqrt" and operand is not None:
         yield _set_edit(1.2, "power", slot, operand, "sqrt")
+        for text in [t for t in scope.scalars if EPS.match(t) or "eps" in t]:
+            yield _set_edit(1.2, "eps", slot, ast.Call(node.func, [binary(operand, ast.Add(), parse(text))], []), text)
+            yield _set_edit(1.4, "eps", slot, binary(node, ast.Add(), parse(text)), text)
         if isinstance(operand, ast.BinOp) and isinstance(operand.op, ast.Add):
             yield _set_edit(1.3, "eps", slot, binary(ast.Call(node.func, [operand.left], []), ast.Add(), operand.right))
     elif name in ("maximum", "exp", "log", "abs", "square", "tanh", "sin", "cos", "sinh", "cosh", "sign") and operand is not None:
@@ -619,6 +658,8 @@ def _insertions(slot: Slot, node: ast.expr, scope: Scope) -> Iterator[Edit]:
             key = _key_of_factor(factor, scope, False)
             if "reg" in text:
                 key = "regularisation"
+            elif _is_index(node, scope):
+                key = "window"
             yield _set_edit(2.0 + step, key, slot, binary(node, ast.Div(), factor), text)
             yield _set_edit(2.0 + step, key, slot, binary(node, ast.Mult(), factor), text)
         mentioned = _names(node)
@@ -664,6 +705,12 @@ def _insertions(slot: Slot, node: ast.expr, scope: Scope) -> Iterator[Edit]:
                     yield _set_edit(cost + 0.3, "missing_term", slot, binary(node, op, parse(f"{text} / {size}")), text)
                 if "reg" in scope.scalars:
                     yield _set_edit(cost - 0.1, "regularisation", slot, binary(node, op, parse(f"reg * {text}")), text)
+
+
+def _is_index(node: ast.expr, scope: Scope) -> bool:
+    """Whether an expression is made of whole numbers alone."""
+    names = [n.id for n in ast.walk(node) if isinstance(n, ast.Name)]
+    return bool(names) and all(isinstance(scope.scalars.get(n), int) for n in names)
 
 
 def _is_expression(text: str) -> bool:

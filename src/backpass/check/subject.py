@@ -7,8 +7,10 @@ Three kinds of code fit: a pair `forward(...) -> out, cache` and `backward(dout,
 from __future__ import annotations
 
 import inspect
+import random
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -74,6 +76,38 @@ def stems(name: str) -> list[str]:
     return found
 
 
+class Unseeded:
+    """Stands in for `numpy.random.default_rng` while user code runs: without a seed it gives a sequence that can be repeated."""
+
+    start = (0, 0)
+    original = staticmethod(np.random.default_rng)
+
+    def __call__(self, seed: Any = None) -> np.random.Generator:
+        """A generator of the seed given, or of the next one in the sequence."""
+        if seed is not None:
+            return Unseeded.original(seed)
+        first, count = Unseeded.start
+        Unseeded.start = (first, count + 1)
+        return Unseeded.original([first, count, 41])
+
+
+@contextmanager
+def repeatable(program: Program) -> Iterator[None]:
+    """Inside the block, generators that user code makes without a seed are the same each time."""
+    stand_in = Unseeded()
+    places = [f.__globals__ for f in program.functions]
+    names = [(g, n) for g in places for n, v in list(g.items()) if v is Unseeded.original]
+    np.random.default_rng = stand_in  # type: ignore[assignment]
+    for namespace, name in names:
+        namespace[name] = stand_in
+    try:
+        yield
+    finally:
+        np.random.default_rng = Unseeded.original
+        for namespace, name in names:
+            namespace[name] = Unseeded.original
+
+
 @dataclass
 class Randomness:
     """Every source of random numbers that the user's code can reach, put back to the same state before each call."""
@@ -96,6 +130,8 @@ class Randomness:
 
     def rewind(self, seed: int = 0) -> None:
         """Start all of them anew."""
+        Unseeded.start = (seed, 0)
+        random.seed(seed)
         np.random.seed(seed)  # noqa: NPY002 - user code draws from the global generator
         for generator, state in self.generators:
             generator.bit_generator.state = state

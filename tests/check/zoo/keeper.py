@@ -3,7 +3,8 @@
 A zoo file is a Python file cut into animals by lines that begin with `#: `.  What stands before the first animal is the
 prelude of all of them (imports, forwards).  `#: right: name` is a correct animal, `#: name` a broken one; its first wrong line ends
 in `# BUG cause` (several acceptable causes: `# BUG factor|power`; a slip that is worth a warning only: `# BUG dtype warning`).
-Each animal is a module of its own, with the line numbers of the file.
+Where code is missing rather than wrong, other lines
+may rightly be blamed as well: they end in `# OR`.  Each animal is a module of its own, with the line numbers of the file.
 """
 
 from __future__ import annotations
@@ -34,6 +35,7 @@ class Animal:
     right: bool
     source: str
     line: int = 0
+    others: tuple[int, ...] = ()  # lines that may rightly be blamed as well
     causes: tuple[str, ...] = ()
     severity: str = "wrong"
 
@@ -71,6 +73,7 @@ def animals(folder: str) -> Iterator[Animal]:
                     animal.line, animal.causes = number, tuple(match["causes"].split("|"))
                     animal.severity = match["severity"] or "wrong"
                     break
+            animal.others = tuple(n for n, line in enumerate(body, 1) if line.rstrip().endswith("# OR"))
             assert right == (animal.line == 0), f"{animal.id}: a broken animal needs one # BUG line, a right one none"
             yield animal
 
@@ -118,5 +121,5 @@ def _judge(visit: Visit) -> None:
         blamed = blamed or [f for f in findings if f.severity == "warning"]
     visit.found = bool(blamed)
     if blamed:
-        visit.line = blamed[0].line == animal.line
+        visit.line = blamed[0].line in (animal.line, *animal.others)
         visit.cause = blamed[0].cause in animal.causes

@@ -215,7 +215,7 @@ def batchnorm_backward(dout, cache):
     dxhat = gamma * dout
     dxc = dxhat / std  # BUG missing_term
     dmu = -np.sum(dxc, axis=0)
-    dx = dxc + dmu / N
+    dx = dxc + dmu / N  # OR
     return dx, dgamma, dbeta
 
 

@@ -259,7 +259,7 @@ def tanh_backward(dout, t):
 def leaky_relu_backward(dout, cache):
     x, alpha = cache
     dx = dout.copy()
-    dx[x < 0] = 0  # BUG missing_factor|mask|factor|unknown
+    dx[x < 0] = 0  # BUG missing_factor|mask|factor|missing_term
     return dx
 
 

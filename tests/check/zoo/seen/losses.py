@@ -231,7 +231,7 @@ def svm_loss(x, y):
     num_pos = np.sum(margins > 0, axis=1)
     dx = np.zeros_like(x)
     dx[margins > 0] = 1
-    dx[np.arange(N), y] -= 1  # BUG missing_factor|wrong_variable|factor|missing_sum|unknown
+    dx[np.arange(N), y] -= 1  # BUG missing_factor|wrong_variable|factor|missing_sum|missing_term
     dx /= N
     return loss, dx
 
