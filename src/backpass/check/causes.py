@@ -101,7 +101,10 @@ def explain(name: str, yours: Any, true: Array, context: Context) -> Cause | Non
     v = v.astype(np.float64)
     if not np.isfinite(v).all():
         return Cause("not_finite", f"{name} holds {'NaN' if np.isnan(v).any() else 'infinity'}", 0.5)
-    return _of_shape(name, v, t) if v.shape != t.shape else _of_value(name, v, t, context)
+    found = _of_shape(name, v, t) if v.shape != t.shape else _of_value(name, v, t, context)
+    if v.size == t.size and v.shape != t.shape and (found is None or found.cost > 2):
+        found = _of_value(name, v.reshape(t.shape), t, context) or found
+    return found
 
 
 def _of_shape(name: str, v: Array, t: Array) -> Cause | None:

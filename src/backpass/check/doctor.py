@@ -165,7 +165,7 @@ def diagnose(subject: Subject, measured: Measured, report: Report, budget_s: flo
 def _draws_in_backward(subject: Layer, report: Report) -> bool:
     """Whether the backward draws random numbers of its own: two seeds, one cache."""
     recorder = subject.program.recorder
-    runs = []
+    runs, results = [], []
     with quiet(), subject.program.watched("values"):
         for seed in (1, 2):
             subject.randomness.rewind()
@@ -173,9 +173,12 @@ def _draws_in_backward(subject: Layer, report: Report) -> bool:
             result = subject._call_forward(subject.leaves)
             subject.randomness.rewind(seed)
             recorder.reset(record=True)
-            subject.call_backward([np.array(d) for d in subject.upstream], result, subject.arguments)
+            returned = subject.call_backward([np.array(d) for d in subject.upstream], result, subject.arguments)
+            results.append(subject.by_leaf(returned))
             runs.append(recorder.events or [])
             recorder.reset()
+    if all(np.array_equal(np.asarray(g), np.asarray(results[1].get(k))) for k, g in results[0].items()):
+        return False
     other = {e.key: e.value for e in runs[1]}
     different = [
         e for e in runs[0]
@@ -323,7 +326,7 @@ def _words(cause: Cause | None, chosen: repair.Repair | None, anchor: Verdict, w
         assert cause is not None
         return cause.key, f"{cause.sentence}  ->  {CAUSES[cause.key]}"
     key = chosen.edit.key
-    if cause is not None and key in _VAGUE and cause.key in _TELLING:
+    if cause is not None and cause.cost < 2 and key in _VAGUE and cause.key in _TELLING:
         key = cause.key
     if cause is not None and key == "missing_factor" and cause.key == "gamma_missing":
         key = cause.key
@@ -489,8 +492,8 @@ def scope_of(subject: Subject, events: list[Event], verdicts: list[Verdict], anc
     for name, value in list(scope.arrays.items()):
         if name in scope.gradients and np.ndim(value) and len(scope.sizes) < 4:
             scope.sizes |= {f"{name}.shape[{i}]": s for i, s in enumerate(np.shape(value))}
-    if len(scope.arrays) > 16:
-        keep = list(scope.arrays)[:16]
+    if len(scope.arrays) > 24:
+        keep = sorted(scope.arrays, key=lambda n: n not in scope.gradients)[:24]
         scope.arrays = {k: scope.arrays[k] for k in keep}
     return scope
 

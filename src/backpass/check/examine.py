@@ -515,7 +515,7 @@ def _dropout_modes(forward: Any, variant: Variant, program: Program, report: Rep
         report.checked.append("train and test mode agree in the mean")
         return
     ratio = mean / float(test.mean()) if test.any() else float("nan")
-    line, code, path, function = _line_with(program, forward, ("rand", "mask", "train", "test"))
+    line, code, path, function = _line_with(program, forward, (r"(rand|random|binomial|choice|uniform)\(", "mask", "train", "test"))
     if np.array_equal(test, big) and abs(mean - 1.7) > 6 * spread:
         words = f"the mean output in training is {ratio:.3g} times that in test mode: divide what is kept by the probability of keeping"
     else:

@@ -459,8 +459,8 @@ def locate(
     with subject.program.watched("values"):
         base = subject.backward(lambda: recorder.reset(overrides={**right, **overrides}))
     for verdict in verdicts:
-        if verdict.status == "wrong" and not verdict.leaf and verdict.node is not None and len(verdict.events) == 1:
-            _forgive_convention(subject, truth, verdict, wrong_outputs, overrides, truths)
+        if verdict.status != "right" and not verdict.leaf and verdict.node is not None and len(verdict.events) == 1:
+            _confirm_by_cure(subject, truth, verdict, wrong_outputs, overrides, truths)
     doubtful = [v for v in verdicts if v.status in ("open", "wrong")]
     reach: dict[int, tuple[set[Key], set[str]]] = {}
     for verdict in doubtful:
@@ -478,20 +478,20 @@ def locate(
     return Location(suspects, first, verdicts)
 
 
-def _forgive_convention(
+def _confirm_by_cure(
     subject: Subject, truth: Truth, verdict: Verdict, wrong: list[str], overrides: dict[Key, Any], truths: dict[str, Array]
 ) -> None:
-    """A `dmu` of the opposite sign may be meant so (and subtracted later): then putting the true one there helps nothing."""
+    """A value is wrong if putting the true derivative in its place cures an output.
+
+    A `dmu` of the opposite sign may be meant so, and subtracted later: then the true one cures nothing.
+    """
     node = verdict.node
     value = np.asarray(verdict.events[0].value)
     if node is None or node.shape != value.shape:
         return
     opposite = fits(-value, node)
     cured = _cures(subject, verdict.events[0].key, truth.full(node), wrong, overrides, truths)
-    if opposite and not cured:
-        verdict.status = "right"
-    elif not cured:
-        verdict.status = "open"
+    verdict.status = "wrong" if cured else "right" if opposite else "open"
 
 
 def _cures(subject: Subject, key: Key, value: Array, wrong: list[str], overrides: dict[Key, Any], truths: dict[str, Array]) -> bool:

@@ -20,9 +20,10 @@ import numpy as np
 
 from backpass.check.instrument import Program
 
-MASK = re.compile(r"(mask|keep_?mask|drop(ped|_mask)?$|^m$|active|alive|indicator|^on$|^gate$)", re.I)
+MASK = re.compile(r"(mask|keep_?mask|drop(ped|_mask)?$|active|alive|indicator|^on$|^gate$)", re.I)
 GAMMA = re.compile(r"^(gamma|scale|g|gam|weight|ln_w|bn_w)\w*$", re.I)
 KEEP = re.compile(r"(keep|^p$|prob|\bp\b|rate|ratio|'p')", re.I)
+STRIDE = re.compile(r"(^s$|^st$|stride|step)", re.I)
 EPS = re.compile(r"^(eps|epsilon|e|'eps')$", re.I)
 
 
@@ -630,6 +631,9 @@ def _name_edits(slot: Slot, node: ast.Name, scope: Scope) -> Iterator[Edit]:
     elif node.id in scope.scalars:
         mine = scope.scalars[node.id]
         for other, candidate in scope.scalars.items():
+            if type(mine) is int and type(candidate) is int and other != node.id and (STRIDE.search(other)):
+                yield _set_edit(1.3, "window", slot, binary(node, ast.Mult(), parse(other)), node.id)
+        for other, candidate in scope.scalars.items():
             if other != node.id and candidate != mine and type(candidate) in (int, float) and type(candidate) is type(mine):
                 yield _set_edit(1.6, "factor", slot, parse(other), node.id, show=_around(slot))
         if isinstance(mine, int):
@@ -650,6 +654,8 @@ def _insertions(slot: Slot, node: ast.expr, scope: Scope) -> Iterator[Edit]:
         yield _set_edit(1.5 + step, "sign", slot, ast.UnaryOp(ast.USub(), node))
         for text in ("2", "0.5"):
             yield _set_edit(1.9 + step, "factor", slot, binary(node, ast.Mult(), parse(text)), text)
+    if any(EPS.match(n) for n in _names(node)) and isinstance(node, ast.BinOp) and isinstance(node.op, ast.Add):
+        yield _set_edit(1.5, "power", slot, ast.Call(parse("np.sqrt"), [node], []), "sqrt")
     if outer or slot.role == "argument":
         for text, value in [*scope.scalars.items(), *((t, v) for t, v in scope.sizes.items() if t not in scope.scalars)]:
             if not isinstance(value, int | float) or value in (0, 1) or not _is_expression(text):

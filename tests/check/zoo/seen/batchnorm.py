@@ -201,7 +201,7 @@ def batchnorm_backward(dout, cache):
     dstd = -np.sum((dxhat * xc) / (std * std), axis=0)
     dvar = 0.5 * dstd / std
     dxc += (2.0 / N) * xc * dvar
-    dmu = np.sum(dxc, axis=0)
+    dmu = np.sum(dxc, axis=0)  # OR
     dx = dxc + dmu / N  # BUG sign
     return dx, dgamma, dbeta
 
