@@ -14,6 +14,8 @@ True
 from __future__ import annotations
 
 from backpass.check.examine import check
+from backpass.check.models import check_model, check_model_class
+from backpass.check.optimizers import check_optimizer
 from backpass.check.report import Finding, GradientRow, LineMark, Report
 
-__all__ = ["Finding", "GradientRow", "LineMark", "Report", "check"]
+__all__ = ["Finding", "GradientRow", "LineMark", "Report", "check", "check_model", "check_model_class", "check_optimizer"]
