@@ -18,4 +18,13 @@ from backpass.check.models import check_model, check_model_class
 from backpass.check.optimizers import check_optimizer
 from backpass.check.report import Finding, GradientRow, LineMark, Report
 
-__all__ = ["Finding", "GradientRow", "LineMark", "Report", "check", "check_model", "check_model_class", "check_optimizer"]
+__all__ = [
+    "Finding",
+    "GradientRow",
+    "LineMark",
+    "Report",
+    "check",
+    "check_model",
+    "check_model_class",
+    "check_optimizer",
+]

@@ -94,7 +94,9 @@ class Context:
 def explain(name: str, yours: Any, true: Array, context: Context) -> Cause | None:
     """The best explanation of a wrong value, or None."""
     v, t = np.asarray(yours), np.asarray(true, dtype=np.float64)
-    if v.dtype.kind in "iu" or (v.dtype.kind == "f" and v.dtype.itemsize < 8 and v.shape == t.shape and relative_error(v, t) < 1e-2):
+    if v.dtype.kind in "iu" or (
+        v.dtype.kind == "f" and v.dtype.itemsize < 8 and v.shape == t.shape and relative_error(v, t) < 1e-2
+    ):
         return Cause("dtype", f"{name} is of {v.dtype}, so its values are cut off", 0.5)
     if v.dtype.kind not in "fb":
         return Cause("dtype", f"{name} is of {v.dtype}, not of floating-point numbers", 0.5)
@@ -114,7 +116,11 @@ def _of_shape(name: str, v: Array, t: Array) -> Cause | None:
         return Cause(key, f"{shapes}; the numbers are right", 0.5)
     if v.T.shape == t.shape:
         fits = relative_error(v.T, t) < FITS
-        return Cause("transposed", f"{shapes}; {'transposed, it is right' if fits else 'the transposed shape'}", 0.6 if fits else 2.0)
+        return Cause(
+            "transposed",
+            f"{shapes}; {'transposed, it is right' if fits else 'the transposed shape'}",
+            0.6 if fits else 2.0,
+        )
     if v.ndim >= t.ndim:
         for axes in _axis_choices(v.ndim):
             for kept in (True, False):
@@ -125,7 +131,11 @@ def _of_shape(name: str, v: Array, t: Array) -> Cause | None:
         for axes in _axis_choices(t.ndim):
             summed = t.sum(axis=axes)
             if summed.shape == v.shape and relative_error(v, summed) < FITS:
-                return Cause("extra_sum" if v.size > 1 or t.ndim > 1 else "axis", f"{shapes}; it is summed over {_axes(axes)} as well", 0.7)
+                return Cause(
+                    "extra_sum" if v.size > 1 or t.ndim > 1 else "axis",
+                    f"{shapes}; it is summed over {_axes(axes)} as well",
+                    0.7,
+                )
         if v.size == 1 and relative_error(v.reshape(()), t.sum()) < FITS:
             return Cause("axis", f"{shapes}; it is summed over everything", 0.7)
         return Cause("axis", shapes, 2.5)
@@ -141,7 +151,7 @@ def _axes(axes: tuple[int, ...]) -> str:
 
 
 def _ratio(v: Array, t: Array) -> float | None:
-    """k with V = k T, or None."""
+    """K with V = k T, or None."""
     square = float(np.sum(t * t))
     if square == 0:
         return None
@@ -161,14 +171,21 @@ def _of_value(name: str, v: Array, t: Array, context: Context) -> Cause | None:
         if true.shape == v.shape and relative_error(v, true) < FITS:
             return Cause("return_order", f"{name} is the gradient of {other}", 0.8)
     for u in context.upstream:
-        if np.ndim(u) == v.ndim + 1 and np.shape(u)[1:] == v.shape and any(relative_error(v, part) < 1e-12 for part in u):
+        if (
+            np.ndim(u) == v.ndim + 1
+            and np.shape(u)[1:] == v.shape
+            and any(relative_error(v, part) < 1e-12 for part in u)
+        ):
             return Cause("missing_sum", f"{name} is the gradient of one sample only", 0.8)
     found = _elementwise(name, v, t, context)
     if found is not None:
         return found
     difference = v - t
     for parameter, value in context.parameters.items():
-        if np.shape(value) == difference.shape and (k := _ratio(difference, np.asarray(value, dtype=np.float64))) is not None:
+        if (
+            np.shape(value) == difference.shape
+            and (k := _ratio(difference, np.asarray(value, dtype=np.float64))) is not None
+        ):
             return Cause("regularisation", f"{name} is off by {k:.4g} times {parameter}", 1.0)
     if context.labels is not None and v.ndim == 2 and len(context.labels) == len(v):
         elsewhere = difference.copy()
@@ -179,7 +196,11 @@ def _of_value(name: str, v: Array, t: Array, context: Context) -> Cause | None:
     if shift is not None:
         return Cause("window", f"{name} is shifted by {shift[0]} rows and {shift[1]} columns", 0.8)
     if relative_error(v, t) < 1e-3:
-        return Cause("eps", f"{name} is off by {relative_error(v, t):.1g} only: look for epsilon in another place than in the forward", 2.0)
+        return Cause(
+            "eps",
+            f"{name} is off by {relative_error(v, t):.1g} only: look for epsilon in another place than in the forward",
+            2.0,
+        )
     return None
 
 
@@ -232,7 +253,11 @@ def _constant(name: str, k: float, context: Context) -> Cause:
     if source and KEEP.search(source) and not source.isupper():
         return Cause("keep_prob", f"{name} is {words} times what it should be{sign}", 0.4)
     if context.loss and source == "N" and words == "N":
-        return Cause("sum_for_mean", f"{name} is N times what it should be{sign}: the gradient of the sum instead of the mean", 0.3)
+        return Cause(
+            "sum_for_mean",
+            f"{name} is N times what it should be{sign}: the gradient of the sum instead of the mean",
+            0.3,
+        )
     return Cause("factor", f"{name} is {words} times what it should be{sign}", 0.4)
 
 
@@ -244,13 +269,26 @@ def _elementwise(name: str, v: Array, t: Array, context: Context) -> Cause | Non
             continue
         a = a.astype(np.float64)
         for view in _broadcast(a, v.shape):
-            for power, words in ((1, text), (-1, f"1/{text}"), (2, f"{text}^2"), (-2, f"1/{text}^2"), (0.5, f"sqrt({text})"), (-0.5, f"1/sqrt({text})")):
+            for power, words in (
+                (1, text),
+                (-1, f"1/{text}"),
+                (2, f"{text}^2"),
+                (-2, f"1/{text}^2"),
+                (0.5, f"sqrt({text})"),
+                (-0.5, f"1/sqrt({text})"),
+            ):
                 if power != int(power) and (a < 0).any():
                     continue
                 with np.errstate(all="ignore"):
                     predicted = t * view**power if power > 0 else t / view**-power
                     other_way = v * view**-power if power < 0 else v
-                both = relative_error(v, predicted) if np.isfinite(predicted).all() else relative_error(other_way, t) if power < 0 else 1.0
+                both = (
+                    relative_error(v, predicted)
+                    if np.isfinite(predicted).all()
+                    else relative_error(other_way, t)
+                    if power < 0
+                    else 1.0
+                )
                 if both < FITS and relative_error(v, t) > FITS:
                     return _power_cause(name, text, power, words)
     return None
@@ -273,7 +311,10 @@ def _broadcast(a: Array, shape: tuple[int, ...]) -> list[Array]:
 
 
 def _power_cause(name: str, text: str, power: float, words: str) -> Cause:
-    sentence = f"{name} is {words} times what it should be, element by element"
+    if power < 0:
+        sentence = f"{name} should be {words.removeprefix('1/')} times larger, element by element"
+    else:
+        sentence = f"{name} is {words} times what it should be, element by element"
     if MASK.search(text):
         return Cause("mask_twice" if power > 0 else "mask_missing", sentence, 0.9)
     if GAMMA.match(text):

@@ -17,13 +17,22 @@ from backpass.errors import ArgumentError
 
 
 def check(
-    target: Annotated[str, typer.Argument(help="my_layers.py, my_layers.py:batchnorm, or a dotted name such as backpass.layers.BatchNorm")],
-    inputs: Annotated[Path | None, typer.Option(help="inputs to use: a .npz of arrays by argument name, or a .py with inputs(rng)")] = None,
+    target: Annotated[
+        str,
+        typer.Argument(help="my_layers.py, my_layers.py:batchnorm, or a dotted name such as backpass.layers.BatchNorm"),
+    ],
+    inputs: Annotated[
+        Path | None, typer.Option(help="inputs to use: a .npz of arrays by argument name, or a .py with inputs(rng)")
+    ] = None,
     json: Annotated[bool, typer.Option("--json", help="print the reports as JSON")] = False,
     html: Annotated[Path | None, typer.Option(help="write an HTML report to this file")] = None,
-    timeout: Annotated[float, typer.Option(min=0.1, help="seconds for each function, after which it counts as hanging")] = 60.0,
+    timeout: Annotated[
+        float, typer.Option(min=0.1, help="seconds for each function, after which it counts as hanging")
+    ] = 60.0,
     memory: Annotated[int, typer.Option(min=256, help="megabytes for the process that runs the file")] = 4096,
-    budget: Annotated[float, typer.Option(min=0.1, help="about how many seconds to look for the cause of each fault")] = 3.0,
+    budget: Annotated[
+        float, typer.Option(min=0.1, help="about how many seconds to look for the cause of each fault")
+    ] = 3.0,
 ) -> None:
     """Say whether hand-written gradients are right, and if not, where and why.
 
@@ -31,7 +40,9 @@ def check(
     """
     console = Console(stderr=json)
     try:
-        with Progress(SpinnerColumn(), TextColumn("checking {task.description}"), console=console, transient=True) as progress:
+        with Progress(
+            SpinnerColumn(), TextColumn("checking {task.description}"), console=console, transient=True
+        ) as progress:
             task = progress.add_task(target)
             reports = examine(
                 target,

@@ -94,8 +94,16 @@ def _measure_leaf(subject: Subject, measured: Measured, leaf: str, base: Array, 
     kinks = int(true.kink.sum())
     if not fits:
         measured.wrong.append(leaf)
-        error = float("nan") if value.dtype.kind not in "fiu" or value.shape != base.shape else numeric.relative_error(value, true.value)
-        note = f"is {describe(gradient)}, should be an array {base.shape}" if value.shape != base.shape else f"is of {value.dtype}"
+        error = (
+            float("nan")
+            if value.dtype.kind not in "fiu" or value.shape != base.shape
+            else numeric.relative_error(value, true.value)
+        )
+        note = (
+            f"is {describe(gradient)}, should be an array {base.shape}"
+            if value.shape != base.shape
+            else f"is of {value.dtype}"
+        )
         measured.rows.append(GradientRow(leaf, "wrong", error, base.size, kinks, note))
         return
     scale = float(np.nanmax(np.abs(np.where(np.isnan(true.value), 0, true.value)), initial=0.0))
@@ -104,7 +112,9 @@ def _measure_leaf(subject: Subject, measured: Measured, leaf: str, base: Array, 
     # At a kink any value between the two one-sided slopes is a fair answer.
     low, high = np.minimum(true.left, true.right), np.maximum(true.left, true.right)
     slack = 1e-3 * scale
-    difference = np.where(true.kink, np.where((value >= low - slack) & (value <= high + slack), 0.0, difference), difference)
+    difference = np.where(
+        true.kink, np.where((value >= low - slack) & (value <= high + slack), 0.0, difference), difference
+    )
     difference = np.where(np.isnan(true.value), 0.0, difference)
     error = float(difference.max()) / scale if scale > 0 else 0.0
     noise = 30 * true.error / scale if scale > 0 else 0.0
@@ -123,7 +133,9 @@ def _measure_leaf(subject: Subject, measured: Measured, leaf: str, base: Array, 
 # From wrong numbers to a line and a cause
 
 
-def diagnose(subject: Subject, measured: Measured, report: Report, budget_s: float = 3.0, roots: tuple[Any, ...] = ()) -> None:
+def diagnose(
+    subject: Subject, measured: Measured, report: Report, budget_s: float = 3.0, roots: tuple[Any, ...] = ()
+) -> None:
     """Find the faults behind wrong gradients, one after the other, and add them to a report."""
     program = subject.program
     if not program.functions:
@@ -141,23 +153,34 @@ def diagnose(subject: Subject, measured: Measured, report: Report, budget_s: flo
         for _ in range(4):
             try:
                 events, moving = backward_events(subject, truth, overrides)
-            except Exception as error:  # noqa: BLE001 - the user's code, run on corrected values
+            except Exception as error:
                 report.findings[-1].details.append(f"after that, {type(error).__name__}: {error}")
                 break
             outputs = {leaf: (yours[leaf], measured.true[leaf]) for leaf in measured.true}
             verdicts = judge(subject, truth, events, moving, outputs)
             location = locate(subject, truth, verdicts, events, wrong, overrides, measured.true)
-            finding, fault, function = _decide(subject, truth, measured, location, events, wrong, yours, budget_s - (time.perf_counter() - started))
+            finding, fault, function = _decide(
+                subject, truth, measured, location, events, wrong, yours, budget_s - (time.perf_counter() - started)
+            )
             if finding is None:
                 if first_round:
-                    _without_source(subject, measured, report, "none of the values computed on the way could be matched with one of the forward")
+                    _without_source(
+                        subject,
+                        measured,
+                        report,
+                        "none of the values computed on the way could be matched with one of the forward",
+                    )
                 break
-            if any(f.line == finding.line and f.path == finding.path and f.severity == "wrong" for f in report.findings):
+            if any(
+                f.line == finding.line and f.path == finding.path and f.severity == "wrong" for f in report.findings
+            ):
                 break
             report.findings.append(finding)
             _mark(report, program, truth, verdicts, finding, fault)
             first_round = False
-            wrong, yours, overrides = _with_fault_removed(subject, measured, truth, fault, overrides, finding, wrong, yours)
+            wrong, yours, overrides = _with_fault_removed(
+                subject, measured, truth, fault, overrides, finding, wrong, yours
+            )
             if not wrong or fault is None:
                 break
 
@@ -197,14 +220,24 @@ def _draws_in_backward(subject: Layer, report: Report) -> bool:
 
 def _without_source(subject: Subject, measured: Measured, report: Report, why: str) -> None:
     for leaf in measured.wrong:
-        cause = explain(f"d{leaf}", measured.yours[leaf], measured.true[leaf], _context(subject, measured, {}, [], leaf))
+        cause = explain(
+            f"d{leaf}", measured.yours[leaf], measured.true[leaf], _context(subject, measured, {}, [], leaf)
+        )
         sentence = f"{cause.sentence}  ->  {CAUSES[cause.key]}" if cause else f"d{leaf} is wrong"
         report.findings.append(
-            Finding("wrong", cause.key if cause else "unknown", f"{sentence} ({why})", function=subject.name, quantity=f"d{leaf}")
+            Finding(
+                "wrong",
+                cause.key if cause else "unknown",
+                f"{sentence} ({why})",
+                function=subject.name,
+                quantity=f"d{leaf}",
+            )
         )
 
 
-def _context(subject: Subject, measured: Measured, arrays: dict[str, Any], upstream: list[Any], leaf: str = "") -> Context:
+def _context(
+    subject: Subject, measured: Measured, arrays: dict[str, Any], upstream: list[Any], leaf: str = ""
+) -> Context:
     scalars: dict[str, Any] = {}
     for name, value in getattr(subject, "arguments", {}).items():
         if isinstance(value, dict):
@@ -213,12 +246,22 @@ def _context(subject: Subject, measured: Measured, arrays: dict[str, Any], upstr
             scalars[name] = value
     scalars = {**subject.sizes(), **scalars}
     return Context(
-        arrays={**arrays, **{f"the upstream gradient {i + 1}" if i else "the upstream gradient": u for i, u in enumerate(upstream)}},
+        arrays={
+            **arrays,
+            **{f"the upstream gradient {i + 1}" if i else "the upstream gradient": u for i, u in enumerate(upstream)},
+        },
         scalars=scalars,
         upstream=upstream,
         loss=subject.joint,
         parameters=subject.leaves if subject.joint else {},
-        labels=next((v for v in getattr(subject, "arguments", {}).values() if isinstance(v, np.ndarray) and v.dtype.kind == "i"), None),
+        labels=next(
+            (
+                v
+                for v in getattr(subject, "arguments", {}).values()
+                if isinstance(v, np.ndarray) and v.dtype.kind == "i"
+            ),
+            None,
+        ),
         others={f"d{o}": t for o, t in measured.true.items() if o != leaf and not np.isnan(t).any()},
     )
 
@@ -246,7 +289,9 @@ def _decide(
         got = subject.backward(lambda: None)
         return {leaf for leaf, true in measured.true.items() if leaf in got and _equal(got[leaf], true)}
 
-    repairs = repair.search(program, candidates, right_outputs, right_now & set(measured.true), set(wrong), max(0.5, budget_s / 2))
+    repairs = repair.search(
+        program, candidates, right_outputs, right_now & set(measured.true), set(wrong), max(0.5, budget_s / 2)
+    )
     chosen = repairs[0] if repairs else None
     cause = _cause_by_value(subject, truth, measured, events, first, wrong, yours)
     broken = _first_broken(events, [yours[o] for o in wrong], anchor)
@@ -256,7 +301,12 @@ def _decide(
         chosen, first = None, anchor
         location.suspects = [anchor]
         value = event.value
-        cause = Cause(kind, f"{event.site.name or 'a value'} " + (f"is of {value.dtype}, so digits are cut off" if kind == "dtype" else "holds NaN or infinity"), 0.2)
+        cause = Cause(
+            kind,
+            f"{event.site.name or 'a value'} "
+            + (f"is of {value.dtype}, so digits are cut off" if kind == "dtype" else "holds NaN or infinity"),
+            0.2,
+        )
     line, path, function = anchor.site.line, anchor.site.path, anchor.site.function
     if chosen is not None:
         line = chosen.edit.line
@@ -278,7 +328,9 @@ def _decide(
     if chosen is None:
         finding.other_lines = sorted({v.site.line for v in location.suspects} - {line})
         if finding.other_lines:
-            finding.details.append(f"line{'s' if len(finding.other_lines) > 1 else ''} {', '.join(map(str, finding.other_lines))} could not be judged and may be at fault as well")
+            finding.details.append(
+                f"line{'s' if len(finding.other_lines) > 1 else ''} {', '.join(map(str, finding.other_lines))} could not be judged and may be at fault as well"
+            )
     return finding, fault, None
 
 
@@ -291,7 +343,11 @@ def _first_broken(events: list[Event], outputs: list[Any], anchor: Verdict) -> t
         return None if bad is None else ("not_finite", bad)
     for array in arrays:
         if array.dtype.kind in "iu":
-            names = {e.site.name for e in named if e.value.dtype == array.dtype and np.shape(e.value) == array.shape and np.array_equal(e.value, array)}
+            names = {
+                e.site.name
+                for e in named
+                if e.value.dtype == array.dtype and np.shape(e.value) == array.shape and np.array_equal(e.value, array)
+            }
             bad = next((e for e in named if e.value.dtype == array.dtype and e.site.name in names), None)
             return None if bad is None else ("dtype", bad)
     half = next((e for e in named if e.value.dtype == np.float16), None)
@@ -310,7 +366,20 @@ def _equal(yours: Any, true: Array) -> bool:
     return numeric.relative_error(value[known], true[known]) <= 10 * numeric.RIGHT
 
 
-_VAGUE = {"factor", "extra_factor", "missing_factor", "extra_term", "wrong_variable", "operation", "power", "mask", "window", "overlap", "missing_term", "upstream_missing"}
+_VAGUE = {
+    "factor",
+    "extra_factor",
+    "missing_factor",
+    "extra_term",
+    "wrong_variable",
+    "operation",
+    "power",
+    "mask",
+    "window",
+    "overlap",
+    "missing_term",
+    "upstream_missing",
+}
 _TELLING = {
     "sum_for_mean", "keep_prob", "regularisation", "return_order", "dtype", "mask_missing", "mask_twice", "gamma_missing",
     "sign", "keepdims", "shape", "transposed", "missing_sum",
@@ -338,7 +407,13 @@ def _words(cause: Cause | None, chosen: repair.Repair | None, anchor: Verdict, w
 
 
 def _cause_by_value(
-    subject: Subject, truth: Truth, measured: Measured, events: list[Event], first: Verdict | None, wrong: list[str], yours: dict[str, Any]
+    subject: Subject,
+    truth: Truth,
+    measured: Measured,
+    events: list[Event],
+    first: Verdict | None,
+    wrong: list[str],
+    yours: dict[str, Any],
 ) -> Cause | None:
     arrays = named_values(truth.events)
     upstream = getattr(subject, "upstream", [])
@@ -347,14 +422,18 @@ def _cause_by_value(
         value = first.events[-1].value
         leaf = first.leaf if first.leaf in wrong else None
         if first.still and not subject.joint:
-            return Cause("upstream_missing", f"{first.site.name or _list(wrong)} does not change with the upstream gradient", 0.2)
+            return Cause(
+                "upstream_missing", f"{first.site.name or _list(wrong)} does not change with the upstream gradient", 0.2
+            )
         if leaf is not None:
             targets.append((leaf, first.site.name or f"d{leaf}", value, measured.true[leaf], first))
-        elif first.node is not None and first.node.shape == np.shape(value):
+        elif (first.node is not None and first.node.shape == np.shape(value)) or first.node is not None:
             targets.append(("", first.site.name, value, truth.full(first.node), first))
-        elif first.node is not None:
-            targets.append(("", first.site.name, value, truth.full(first.node), first))
-    targets += [(leaf, f"d{leaf}", yours[leaf], measured.true[leaf], None) for leaf in wrong if not targets or leaf != targets[0][0]]
+    targets += [
+        (leaf, f"d{leaf}", yours[leaf], measured.true[leaf], None)
+        for leaf in wrong
+        if not targets or leaf != targets[0][0]
+    ]
     best: Cause | None = None
     if first is not None:
         part = _part_of_uses(truth, first, wrong)
@@ -367,7 +446,9 @@ def _cause_by_value(
         cause = explain(name, value, true, context)
         if leaf and (cause is None or cause.cost > 1.5):
             if _is_that_of_ones(subject, leaf, value):
-                cause = Cause("upstream_missing", f"{name} is what it would be if the upstream gradient were all ones", 1.0)
+                cause = Cause(
+                    "upstream_missing", f"{name} is what it would be if the upstream gradient were all ones", 1.0
+                )
             else:
                 cause = _path(subject, truth, leaf, value, context) or cause
         if cause is not None and (best is None or cause.cost < best.cost):
@@ -389,7 +470,11 @@ def _part_of_uses(truth: Truth, verdict: Verdict, wrong: list[str]) -> Cause | N
             left = sorted({n.line for n in uses if n.keys[0] not in node.keys})
             if left:
                 where = f"line{'s' if len(left) > 1 else ''} {', '.join(map(str, left))}"
-                return Cause("missing_term", f"{verdict.site.name or _list(wrong)} lacks the path through {where} of the forward", 0.6)
+                return Cause(
+                    "missing_term",
+                    f"{verdict.site.name or _list(wrong)} lacks the path through {where} of the forward",
+                    0.6,
+                )
     return None
 
 
@@ -436,7 +521,13 @@ def _path(subject: Subject, truth: Truth, leaf: str, value: Any, context: Contex
         return None
     names: dict[str, Key] = {}
     for node in truth.nodes:
-        if node.kind in ("assign", "after") and node.name and node.moves_loss and node.name != leaf and len(node.keys) == 1:
+        if (
+            node.kind in ("assign", "after")
+            and node.name
+            and node.moves_loss
+            and node.name != leaf
+            and len(node.keys) == 1
+        ):
             names[node.name] = node.keys[0]
     chosen = list(names)[:8]
     values = {e.key: e.value for e in truth.events}
@@ -459,7 +550,11 @@ def _path(subject: Subject, truth: Truth, leaf: str, value: Any, context: Contex
             if len(some) == 1 and abs(k + 1) < 1e-5:
                 return Cause("sign", f"in d{leaf}, the path through {via} has the wrong sign", 1.6)
             if len(some) == 1 and abs(k - 1) > 1e-4:
-                return Cause("factor", f"in d{leaf}, the path through {via} is {number_in_words(k, context)[0]} times what it should be", 1.6)
+                return Cause(
+                    "factor",
+                    f"in d{leaf}, the path through {via} is {number_in_words(k, context)[0]} times what it should be",
+                    1.6,
+                )
     return None
 
 
@@ -519,7 +614,9 @@ def _add_to_scope(scope: repair.Scope, text: str, value: Any) -> None:
         scope.scalars[text] = int(value) if isinstance(value, int | np.integer) else float(value)
     elif isinstance(value, dict):
         for key, item in value.items():
-            if isinstance(key, str) and (isinstance(item, np.ndarray) or (isinstance(item, int | float) and not isinstance(item, bool))):
+            if isinstance(key, str) and (
+                isinstance(item, np.ndarray) or (isinstance(item, int | float) and not isinstance(item, bool))
+            ):
                 _add_to_scope(scope, f"{text}[{key!r}]", item)
 
 
@@ -528,7 +625,11 @@ def _add_expressions(program: Program, scope: repair.Scope, anchor: Verdict, eve
     file = program.files.get(anchor.site.path)
     if file is None:
         return
-    by_key = {e.site.key: e.value for e in events if e.site.kind == "expression" and e.site.function.endswith(anchor.site.function)}
+    by_key = {
+        e.site.key: e.value
+        for e in events
+        if e.site.kind == "expression" and e.site.function.endswith(anchor.site.function)
+    }
     for node in ast.walk(file.tree):
         key = getattr(node, "_key", None)
         if key in by_key and isinstance(node, ast.Attribute | ast.Subscript) and isinstance(node.value, ast.Name):
@@ -539,7 +640,9 @@ def _add_expressions(program: Program, scope: repair.Scope, anchor: Verdict, eve
             _add_to_scope(scope, ast.unparse(node), by_key[key])
 
 
-def _candidates(program: Program, location: Location, scope: repair.Scope) -> list[tuple[types.FunctionType, ast.FunctionDef, repair.Edit]]:
+def _candidates(
+    program: Program, location: Location, scope: repair.Scope
+) -> list[tuple[types.FunctionType, ast.FunctionDef, repair.Edit]]:
     """Edits of the suspected lines, and of the masks, sizes and indices that they use."""
     by_function: dict[types.FunctionType, set[int]] = {}
     judged = {v.site.line for v in location.verdicts}
@@ -594,16 +697,20 @@ def _with_fault_removed(
     with subject.program.watched("values"):
         try:
             got = subject.backward(lambda: recorder.reset(overrides=new))
-        except Exception:  # noqa: BLE001 - shapes downstream may have relied on the fault
+        except Exception:
             return [], yours, overrides
     still = [o for o in wrong if not (o in got and _equal(got[o], measured.true[o]))]
     cured = [o for o in wrong if o not in still]
     if cured and not finding.details:
-        finding.details.append(f"with {fault.site.name or 'it'} put right, {_list(cured)} {'is' if len(cured) == 1 else 'are'} right")
+        finding.details.append(
+            f"with {fault.site.name or 'it'} put right, {_list(cured)} {'is' if len(cured) == 1 else 'are'} right"
+        )
     return still, {**yours, **{k: v for k, v in got.items() if k in yours}}, new
 
 
-def _mark(report: Report, program: Program, truth: Truth, verdicts: list[Verdict], finding: Finding, fault: Verdict | None) -> None:
+def _mark(
+    report: Report, program: Program, truth: Truth, verdicts: list[Verdict], finding: Finding, fault: Verdict | None
+) -> None:
     """Marks for the lines of the source."""
     marks: dict[tuple[str, int], LineMark] = {(m.path, m.line): m for m in report.lines}
     rank = {"fault": 4, "follows": 3, "right": 1, "open": 2}
@@ -617,7 +724,9 @@ def _mark(report: Report, program: Program, truth: Truth, verdicts: list[Verdict
         elif verdict.status == "right":
             text = f"{what} {value.shape}: equals the numerical gradient"
         elif verdict.status == "wrong":
-            text = f"{what} {value.shape}: differs from the true derivative" + (f" of {verdict.node.name}" if verdict.node else "")
+            text = f"{what} {value.shape}: differs from the true derivative" + (
+                f" of {verdict.node.name}" if verdict.node else ""
+            )
         else:
             text = f"{what} {value.shape}: no value of the forward has this derivative; not judged"
         if value.size <= 6:
@@ -628,10 +737,18 @@ def _mark(report: Report, program: Program, truth: Truth, verdicts: list[Verdict
             marks[mark.path, mark.line] = mark
     old = marks.get((finding.path, finding.line))
     text = finding.message + (f"; try: {finding.fix}" if finding.fix else "")
-    marks[finding.path, finding.line] = LineMark(finding.path, finding.line, "fault", finding.quantity, (old.text + ". " if old else "") + text)
+    marks[finding.path, finding.line] = LineMark(
+        finding.path, finding.line, "fault", finding.quantity, (old.text + ". " if old else "") + text
+    )
     report.lines = sorted(marks.values(), key=lambda m: (m.path, m.line))
     right = sorted({v.site.name for v in verdicts if v.status == "right" and v.site.name})
-    follows = sorted({v.site.name for v in verdicts if v.follows and v.site.name and (fault is None or v.site.name != fault.site.name)})
+    follows = sorted(
+        {
+            v.site.name
+            for v in verdicts
+            if v.follows and v.site.name and (fault is None or v.site.name != fault.site.name)
+        }
+    )
     if right or follows:
         parts = []
         if right:
@@ -648,7 +765,9 @@ def user_line(error: BaseException, program: Program | None = None) -> tuple[str
     chosen = None
     for frame in frames:
         known = program is not None and frame.filename in program.files
-        if known or (program is None and own not in frame.filename.replace("\\", "/") and "numpy" not in frame.filename):
+        if known or (
+            program is None and own not in frame.filename.replace("\\", "/") and "numpy" not in frame.filename
+        ):
             chosen = frame
     if chosen is None:
         return "", 0, "", ""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import time
 from collections.abc import Callable
 from typing import Any
@@ -14,7 +13,7 @@ from backpass.check import formulas, inputs, numeric, repair
 from backpass.check.causes import CAUSES
 from backpass.check.doctor import diagnose, exception_finding, has_wrong, measure, named_values, quiet
 from backpass.check.inputs import Variant, kind_of
-from backpass.check.instrument import Event, Program, relative_path
+from backpass.check.instrument import Event, Program, line_with, relative_path
 from backpass.check.report import Finding, GradientRow, Report
 from backpass.check.subject import Layer, Loss, NotCheckable, Subject, arguments_by_name, call_with, fresh, repeatable
 from backpass.errors import ArgumentError
@@ -80,7 +79,9 @@ def check(
             from backpass.check.models import check_model
 
             return check_model(forward, backward, arguments, name=name, budget_s=budget_s)
-        raise ArgumentError(f"expected a function or a model with `params` and `loss(X, y)`, got {type(forward).__name__}")
+        raise ArgumentError(
+            f"expected a function or a model with `params` and `loss(X, y)`, got {type(forward).__name__}"
+        )
     started = time.perf_counter()
     title = name or _title(forward, backward)
     variants = _variants(forward, title, arguments, seed)
@@ -142,11 +143,22 @@ def _add_sources(report: Report, program: Program, functions: list[Any]) -> None
         if source is not None:
             file, node, _ = source
             text = file.lines[node.lineno - 1 : node.end_lineno]
-            report.sources[f"{relative_path(file.path)}:{node.name}"] = {"path": relative_path(file.path), "first": node.lineno, "text": text}
+            report.sources[f"{relative_path(file.path)}:{node.name}"] = {
+                "path": relative_path(file.path),
+                "first": node.lineno,
+                "text": text,
+            }
 
 
 def _examine_variant(
-    forward: Any, backward: Any, variant: Variant, program: Program, report: Report, wrt: list[str] | None, seed: int, budget_s: float
+    forward: Any,
+    backward: Any,
+    variant: Variant,
+    program: Program,
+    report: Report,
+    wrt: list[str] | None,
+    seed: int,
+    budget_s: float,
 ) -> None:
     label = _label(variant)
     try:
@@ -160,14 +172,16 @@ def _examine_variant(
         if variant.purpose == "main":
             report.findings.append(Finding("wrong", "exception", str(error)))
         return
-    except Exception as error:  # noqa: BLE001 - the user's code may raise anything
+    except Exception as error:
         if variant.purpose == "main":
             report.findings.append(exception_finding(error, program, "the forward raised"))
         else:
             report.checked.append(f"not {label}: the forward raised {type(error).__name__}")
         return
     if not subject.leaves:
-        report.findings.append(Finding("wrong", "exception", "no argument is an array of floating-point numbers; nothing to differentiate"))
+        report.findings.append(
+            Finding("wrong", "exception", "no argument is an array of floating-point numbers; nothing to differentiate")
+        )
         return
     _finite_forward(subject, report)
     if variant.purpose == "ties" and isinstance(subject, Layer):
@@ -175,7 +189,7 @@ def _examine_variant(
         return
     try:
         measured = measure(subject)
-    except Exception as error:  # noqa: BLE001
+    except Exception as error:
         if variant.purpose == "test":
             report.checked.append(f"not {label}: the backward raised {type(error).__name__}")
             return
@@ -189,12 +203,25 @@ def _examine_variant(
     kinks = sum(r.kinks for r in measured.rows)
     if kinks and variant.purpose == "main":
         report.findings.append(
-            Finding("note", "kink", f"{kinks} element{'s lie' if kinks > 1 else ' lies'} at a kink, where there is no derivative; left out of the comparison")
+            Finding(
+                "note",
+                "kink",
+                f"{kinks} element{'s lie' if kinks > 1 else ' lies'} at a kink, where there is no derivative; left out of the comparison",
+            )
         )
     for leaf in measured.missing:
-        line, code, path, function = _line_with(program, backward or forward, ("return",), last=True)
+        line, code, path, function = line_with(program, backward or forward, ("return",), last=True)
         report.findings.append(
-            Finding("wrong", "missing_gradient", f"no gradient of {leaf} is returned", function, path, line, code, f"d{leaf}")
+            Finding(
+                "wrong",
+                "missing_gradient",
+                f"no gradient of {leaf} is returned",
+                function,
+                path,
+                line,
+                code,
+                f"d{leaf}",
+            )
         )
     for row in measured.rows:
         if row.note.startswith("so small") and variant.purpose == "main":
@@ -207,7 +234,9 @@ def _examine_variant(
                 finding.message = f"{label}: {finding.message}"
         if before == len(report.findings):
             names = ", ".join(f"d{w}" for w in measured.wrong)
-            report.findings.append(Finding("wrong", "unknown", f"{names} wrong, and no line could be singled out", quantity=names))
+            report.findings.append(
+                Finding("wrong", "unknown", f"{names} wrong, and no line could be singled out", quantity=names)
+            )
 
 
 def _labelled(row: GradientRow, label: str) -> GradientRow:
@@ -237,7 +266,9 @@ def _label(variant: Variant) -> str:
 def _finite_forward(subject: Subject, report: Report) -> None:
     with quiet():
         if not np.isfinite(subject.loss(subject.leaves)) and not any(f.cause == "not_finite" for f in report.findings):
-            report.findings.append(Finding("wrong", "not_finite", "the forward returns NaN or infinity on ordinary inputs"))
+            report.findings.append(
+                Finding("wrong", "not_finite", "the forward returns NaN or infinity on ordinary inputs")
+            )
 
 
 # ---------------------------------------------------------------------------------------------------------------
@@ -250,39 +281,30 @@ def _ties(subject: Layer, report: Report) -> None:
     with quiet():
         try:
             yours = subject.backward(lambda: None)
-        except Exception as error:  # noqa: BLE001
-            report.findings.append(exception_finding(error, program, "the backward raised with equal values in a window"))
+        except Exception as error:
+            report.findings.append(
+                exception_finding(error, program, "the backward raised with equal values in a window")
+            )
             return
         for leaf, base in subject.leaves.items():
             if leaf not in yours or np.shape(yours[leaf]) != base.shape:
                 continue
             values, index = np.unique(base, return_inverse=True)
             u = np.random.default_rng(5).standard_normal(len(values))[index].reshape(base.shape)
-            d = numeric.derivative_along(lambda t, leaf=leaf, base=base, u=u: subject.loss({**subject.leaves, leaf: base + t * u}), lambda: 0)  # type: ignore[misc]
+            d = numeric.derivative_along(
+                lambda t, leaf=leaf, base=base, u=u: subject.loss({**subject.leaves, leaf: base + t * u}), lambda: 0
+            )  # type: ignore[misc]
             got = float(np.sum(yours[leaf] * u))
             if abs(got - d.value) > 1e-6 * max(abs(got), abs(d.value), 1e-3):
-                line, code, path, function = _line_with(program, subject.user_backward, ("==", "equal", "isclose", "argmax", r"\bmax"))
+                line, code, path, function = line_with(
+                    program, subject.user_backward, ("==", "equal", "isclose", "argmax", r"\bmax")
+                )
                 report.findings.append(
                     Finding("wrong", "ties", f"d{leaf} is wrong where values are equal (frequent after a relu)  ->  {CAUSES['ties']}",
                             function, path, line, code, f"d{leaf}", "send it to one of them (argmax), or divide by how many there are")
                 )  # fmt: skip
                 return
     report.checked.append("ties")
-
-
-def _line_with(program: Program, function: Any, marks: tuple[str, ...], last: bool = False) -> tuple[int, str, str, str]:
-    """The first (or last) line of a function that contains one of the marks, the earlier marks preferred."""
-    source = program.source(function)
-    if source is None:
-        return 0, "", "", ""
-    file, node, _ = source
-    body = range(node.body[0].lineno, (node.end_lineno or node.lineno) + 1)
-    for mark in marks:
-        for line in reversed(body) if last else body:
-            text = file.lines[line - 1].split("#")[0]
-            if re.search(mark, text):
-                return line, text.strip(), relative_path(file.path), node.name
-    return 0, "", "", ""
 
 
 # ---------------------------------------------------------------------------------------------------------------
@@ -297,7 +319,8 @@ def _formula(forward: Any, variant: Variant, program: Program, report: Report, t
         result = call_with(forward, fresh(variant.arguments))
         out = np.asarray(result[0] if isinstance(result, tuple) else result)
         return any(
-            o.shape == out.shape and numeric.relative_error(out, o) < 1e-6 for o in formulas.expected(kind, name, fresh(variant.arguments))
+            o.shape == out.shape and numeric.relative_error(out, o) < 1e-6
+            for o in formulas.expected(kind, name, fresh(variant.arguments))
         )
 
     references = list(formulas.expected(kind, name, fresh(variant.arguments)))
@@ -307,7 +330,7 @@ def _formula(forward: Any, variant: Variant, program: Program, report: Report, t
         if agrees():
             report.checked.append("the forward's formula")
             return
-    except Exception:  # noqa: BLE001 - reported elsewhere
+    except Exception:
         return
     found = repair_forward(forward, variant, program, agrees, budget_s)
     if found is not None:
@@ -324,7 +347,9 @@ def _forward_finding(program: Program, found: repair.Repair, cause: str, message
     )  # fmt: skip
 
 
-def repair_forward(forward: Any, variant: Variant, program: Program, agrees: Callable[[], bool], budget_s: float) -> repair.Repair | None:
+def repair_forward(
+    forward: Any, variant: Variant, program: Program, agrees: Callable[[], bool], budget_s: float
+) -> repair.Repair | None:
     """An edit of the forward (or of what it calls in its file) that makes it agree with a formula."""
     recorder = program.recorder
     with program.watched("values"):
@@ -340,7 +365,9 @@ def repair_forward(forward: Any, variant: Variant, program: Program, agrees: Cal
             continue
         _, definition, plain = source
         scope = _forward_scope(events, definition.name)
-        every = repair.statements_at(definition, set(range(definition.lineno, (definition.end_lineno or definition.lineno) + 1)))
+        every = repair.statements_at(
+            definition, set(range(definition.lineno, (definition.end_lineno or definition.lineno) + 1))
+        )
         candidates += [(plain, definition, e) for e in repair.edits_of(definition, every, scope)]
 
     def outcome() -> set[str]:
@@ -355,7 +382,12 @@ def _forward_scope(events: list[Event], function: str) -> repair.Scope:
 
     scope = repair.Scope()
     for event in events:
-        if event.site.function.rpartition(".")[2] == function and event.site.kind in ("argument", "assign", "item", "after"):
+        if event.site.function.rpartition(".")[2] == function and event.site.kind in (
+            "argument",
+            "assign",
+            "item",
+            "after",
+        ):
             _add_to_scope(scope, event.site.name, event.value)
     return scope
 
@@ -396,11 +428,15 @@ def _running_statistics(
 
     def right() -> set[str]:
         got = after_training()
-        return {k for k, v in expected.items() if k in got and np.shape(got[k]) == v.shape and numeric.relative_error(got[k], v) < 1e-9}
+        return {
+            k
+            for k, v in expected.items()
+            if k in got and np.shape(got[k]) == v.shape and numeric.relative_error(got[k], v) < 1e-9
+        }
 
     try:
         fine = right()
-    except Exception:  # noqa: BLE001 - a forward without running statistics
+    except Exception:
         return
     if fine != set(expected):
         got = after_training()
@@ -423,18 +459,31 @@ def _faulty_statistic(
         why = "it is not updated (or not written back)"
     elif numeric.relative_error(np.asarray(got), (1 - momentum) * start + momentum * batch) < 1e-9:
         why = "momentum is the wrong way round: it is the weight of the old value"
-    elif name == "running_var" and numeric.relative_error(np.asarray(got), momentum * start + (1 - momentum) * batch * count / (count - 1)) < 1e-9:
+    elif (
+        name == "running_var"
+        and numeric.relative_error(np.asarray(got), momentum * start + (1 - momentum) * batch * count / (count - 1))
+        < 1e-9
+    ):
         why = "the unbiased variance (1/(N-1)) is used; the course, and this layer's forward, use 1/N"
-    elif name == "running_var" and numeric.relative_error(np.asarray(got), momentum * start + (1 - momentum) * np.sqrt(batch)) < 1e-9:
+    elif (
+        name == "running_var"
+        and numeric.relative_error(np.asarray(got), momentum * start + (1 - momentum) * np.sqrt(batch)) < 1e-9
+    ):
         why = "the standard deviation is averaged instead of the variance"
-    line, code, path, function = _line_with(program, forward, (rf"{name}.*=.*(momentum|1 ?- ?)", rf"{name}.*[*+]=", name))
+    line, code, path, function = line_with(
+        program, forward, (rf"{name}.*=.*(momentum|1 ?- ?)", rf"{name}.*[*+]=", name)
+    )
     found = None
     if not why or why.startswith("momentum") or not line:
         candidates_wanted = {name}
-        found = _repair_statistics(forward, variant, program, lambda: right() & candidates_wanted, candidates_wanted, budget_s)
+        found = _repair_statistics(
+            forward, variant, program, lambda: right() & candidates_wanted, candidates_wanted, budget_s
+        )
     message = f"{name} is wrong" + (f": {why}" if why else "") + f"  ->  {CAUSES['running_stats']}"
     if found is not None and not why.startswith("momentum"):
-        report.findings.append(_forward_finding(program, found, "running_stats", f"{name} is wrong" + (f": {why}" if why else "")))
+        report.findings.append(
+            _forward_finding(program, found, "running_stats", f"{name} is wrong" + (f": {why}" if why else ""))
+        )
     else:
         report.findings.append(Finding("wrong", "running_stats", message, function, path, line, code, name))
 
@@ -446,7 +495,15 @@ def _repair_statistics(
 
 
 def _test_mode(
-    forward: Any, variant: Variant, key: str, program: Program, report: Report, kind: str, budget_s: float, x: Array, statistics: dict[str, Array]
+    forward: Any,
+    variant: Variant,
+    key: str,
+    program: Program,
+    report: Report,
+    kind: str,
+    budget_s: float,
+    x: Array,
+    statistics: dict[str, Array],
 ) -> None:
     arguments = fresh(variant.arguments)
     arguments[key] |= {"mode": "test", **{k: v.copy() for k, v in statistics.items()}}
@@ -469,16 +526,31 @@ def _test_mode(
         if agrees():
             report.checked.append("test mode")
             return
-    except Exception as error:  # noqa: BLE001
+    except Exception as error:
         report.findings.append(exception_finding(error, program, "in test mode the forward raised"))
         return
     found = repair_forward(forward, Variant("test", arguments), program, agrees, budget_s)
     if found is not None:
-        report.findings.append(_forward_finding(program, found, "test_mode", "in test mode the output is not (x - running_mean) / sqrt(running_var + eps)"))
+        report.findings.append(
+            _forward_finding(
+                program,
+                found,
+                "test_mode",
+                "in test mode the output is not (x - running_mean) / sqrt(running_var + eps)",
+            )
+        )
     else:
         line, code, path, function = _test_line(program, forward)
         report.findings.append(
-            Finding("wrong", "test_mode", "in test mode the output is not (x - running_mean) / sqrt(running_var + eps), scaled and shifted", function, path, line, code)
+            Finding(
+                "wrong",
+                "test_mode",
+                "in test mode the output is not (x - running_mean) / sqrt(running_var + eps), scaled and shifted",
+                function,
+                path,
+                line,
+                code,
+            )
         )
 
 
@@ -505,7 +577,7 @@ def _dropout_modes(forward: Any, variant: Variant, program: Program, report: Rep
 
     try:
         train, test = output("train"), output("test")
-    except Exception:  # noqa: BLE001
+    except Exception:
         return
     if train is None or test is None or train.shape != test.shape:
         return
@@ -515,13 +587,17 @@ def _dropout_modes(forward: Any, variant: Variant, program: Program, report: Rep
         report.checked.append("train and test mode agree in the mean")
         return
     ratio = mean / float(test.mean()) if test.any() else float("nan")
-    line, code, path, function = _line_with(program, forward, (r"(rand|random|binomial|choice|uniform)\(", "mask", "train", "test"))
+    line, code, path, function = line_with(
+        program, forward, (r"(rand|random|binomial|choice|uniform)\(", "mask", "train", "test")
+    )
     if np.array_equal(test, big) and abs(mean - 1.7) > 6 * spread:
         words = f"the mean output in training is {ratio:.3g} times that in test mode: divide what is kept by the probability of keeping"
     else:
         line, code, path, function = _test_line(program, forward)
         words = f"test mode does not return the mean of training (ratio {ratio:.3g})"
-    report.findings.append(Finding("wrong", "test_mode", f"{words}  ->  {CAUSES['test_mode']}", function, path, line, code))
+    report.findings.append(
+        Finding("wrong", "test_mode", f"{words}  ->  {CAUSES['test_mode']}", function, path, line, code)
+    )
 
 
 def _test_line(program: Program, forward: Any) -> tuple[int, str, str, str]:
@@ -559,7 +635,11 @@ def arrays_in(value: Any, label: str, depth: int = 0) -> list[tuple[str, Any]]:
         return [a for k, v in value.items() for a in arrays_in(v, f"{label}[{k!r}]", depth + 1)]
     if isinstance(value, tuple | list):
         names = getattr(value, "_fields", None)
-        return [a for i, v in enumerate(value) for a in arrays_in(v, f"{label}.{names[i]}" if names else f"{label}[{i}]", depth + 1)]
+        return [
+            a
+            for i, v in enumerate(value)
+            for a in arrays_in(v, f"{label}.{names[i]}" if names else f"{label}[{i}]", depth + 1)
+        ]
     if hasattr(value, "__dict__") and not callable(value):
         return [a for k, v in vars(value).items() for a in arrays_in(v, f"{label}.{k}", depth + 1)]
     return []
@@ -571,7 +651,9 @@ def _behaviour(
     layer = Layer(forward, backward, variant.arguments, program, wrt, seed)
     recorder = program.recorder
     arguments = fresh(variant.arguments)
-    given = [(k, v) for k, v in arguments.items() if isinstance(v, np.ndarray) and not k.startswith(("running", "moving"))]
+    given = [
+        (k, v) for k, v in arguments.items() if isinstance(v, np.ndarray) and not k.startswith(("running", "moving"))
+    ]
     layer.randomness.rewind()
     with program.watched("ticks"):
         recorder.reset(watch=[a for _, a in given])
@@ -603,7 +685,7 @@ def _behaviour(
     layer.randomness.rewind(1)
     try:
         second = _frozen(layer.by_leaf(layer.call_backward(upstream, result, arguments)))
-    except Exception as error:  # noqa: BLE001
+    except Exception as error:
         finding = exception_finding(error, program, "a second call of the backward with the same cache raised")
         finding.cause = "second_call"
         report.findings.append(finding)
@@ -618,9 +700,19 @@ def _frozen(gradients: dict[str, Any]) -> dict[str, Any]:
 
 
 def _report_mutation(
-    program: Program, report: Report, function: Any, which: str, arrays: list[tuple[str, Any]], before: list[Any], changed: list[tuple[int, str, int]]
+    program: Program,
+    report: Report,
+    function: Any,
+    which: str,
+    arrays: list[tuple[str, Any]],
+    before: list[Any],
+    changed: list[tuple[int, str, int]],
 ) -> bool:
-    damaged = [i for i, ((_, a), old) in enumerate(zip(arrays, before, strict=True)) if not np.array_equal(a, old, equal_nan=True)]
+    damaged = [
+        i
+        for i, ((_, a), old) in enumerate(zip(arrays, before, strict=True))
+        if not np.array_equal(a, old, equal_nan=True)
+    ]
     if not damaged:
         return False
     places = {i: (path, line) for i, path, line in reversed(changed)}
@@ -632,7 +724,7 @@ def _report_mutation(
         code = program.files[path].lines[line - 1].strip()
         path = relative_path(path)
     else:
-        line, code, path, _ = _line_with(program, function, ("out=", "return"))
+        line, code, path, _ = line_with(program, function, ("out=", "return"))
     report.findings.append(
         Finding("wrong", "mutation", f"the {which} changes {name} in place  ->  the caller's array is spoilt: work on a copy",
                 getattr(function, "__name__", which), path, line, code, name)
@@ -640,7 +732,9 @@ def _report_mutation(
     return True
 
 
-def _report_second_call(layer: Layer, program: Program, report: Report, first: dict[str, Any], second: dict[str, Any], mutated: bool) -> None:
+def _report_second_call(
+    layer: Layer, program: Program, report: Report, first: dict[str, Any], second: dict[str, Any], mutated: bool
+) -> None:
     different = [k for k in first if k in second and not np.array_equal(first[k], second[k], equal_nan=True)]
     if not different or mutated:
         return
@@ -657,25 +751,51 @@ def _report_second_call(layer: Layer, program: Program, report: Report, first: d
             recorder.reset()
     other = {e.key: e.value for e in runs[1]}
     place = next(
-        (e.site for e in runs[0] if e.site.defines and isinstance(e.value, np.ndarray | np.generic) and not np.array_equal(e.value, other.get(e.key, np.nan), equal_nan=True)),
+        (
+            e.site
+            for e in runs[0]
+            if e.site.defines
+            and isinstance(e.value, np.ndarray | np.generic)
+            and not np.array_equal(e.value, other.get(e.key, np.nan), equal_nan=True)
+        ),
         None,
     )
     names = ", ".join(f"d{k}" for k in different)
-    finding = Finding("wrong", "second_call", f"{names}: a second call with the same cache gives another result  ->  something is kept between calls")
+    finding = Finding(
+        "wrong",
+        "second_call",
+        f"{names}: a second call with the same cache gives another result  ->  something is kept between calls",
+    )
     if place is not None:
-        finding.path, finding.line, finding.function = relative_path(place.path), place.line, place.function.rpartition(".")[2]
+        finding.path, finding.line, finding.function = (
+            relative_path(place.path),
+            place.line,
+            place.function.rpartition(".")[2],
+        )
         finding.code = program.files[place.path].lines[place.line - 1].strip()
         finding.quantity = place.name
     report.findings.append(finding)
 
 
-def _number_types(forward: Any, backward: Any, variant: Variant, program: Program, report: Report, layer: Layer) -> None:
+def _number_types(
+    forward: Any, backward: Any, variant: Variant, program: Program, report: Report, layer: Layer
+) -> None:
     """float32 in, float32 out; float64 in, float64 out."""
     for leaf, gradient in _frozen(layer.backward(lambda: None)).items():
         if gradient.dtype in (np.float32, np.float16) and not any(f.cause == "dtype" for f in report.findings):
-            _dtype_finding(layer, program, report, gradient.dtype, f"d{leaf} comes back as {gradient.dtype} from float64 inputs: digits are lost", True)
+            _dtype_finding(
+                layer,
+                program,
+                report,
+                gradient.dtype,
+                f"d{leaf} comes back as {gradient.dtype} from float64 inputs: digits are lost",
+                True,
+            )
             return
-    low = {k: v.astype(np.float32) if isinstance(v, np.ndarray) and v.dtype.kind == "f" else fresh(v) for k, v in variant.arguments.items()}
+    low = {
+        k: v.astype(np.float32) if isinstance(v, np.ndarray) and v.dtype.kind == "f" else fresh(v)
+        for k, v in variant.arguments.items()
+    }
     try:
         small = Layer(forward, backward, low, program)
         small.leaves = {k: low[k] for k in layer.leaves}  # type: ignore[assignment]
@@ -683,7 +803,7 @@ def _number_types(forward: Any, backward: Any, variant: Variant, program: Progra
         small.upstream = [np.asarray(d, dtype=np.float32) for d in small.upstream]  # type: ignore[misc]
         out = small._outputs(small.last_result)[0]
         gradients = _frozen(small.backward(lambda: None))
-    except Exception as error:  # noqa: BLE001
+    except Exception as error:
         report.findings.append(exception_finding(error, program, "with float32 inputs it raised"))
         report.findings[-1].severity = "warning"
         return
@@ -691,15 +811,32 @@ def _number_types(forward: Any, backward: Any, variant: Variant, program: Progra
     if has_wrong(report):
         return
     if np.asarray(out).dtype == np.float64:
-        _dtype_finding(small, program, report, np.dtype(np.float64), "the forward turns float32 inputs into float64", False, forward=True)
+        _dtype_finding(
+            small,
+            program,
+            report,
+            np.dtype(np.float64),
+            "the forward turns float32 inputs into float64",
+            False,
+            forward=True,
+        )
         return
     promoted = [k for k, g in gradients.items() if g.dtype == np.float64]
     if promoted:
         names = ", ".join(f"d{k}" for k in promoted)
-        _dtype_finding(small, program, report, np.dtype(np.float64), f"{names} of float64 from float32 inputs: twice the memory, half the speed", False)
+        _dtype_finding(
+            small,
+            program,
+            report,
+            np.dtype(np.float64),
+            f"{names} of float64 from float32 inputs: twice the memory, half the speed",
+            False,
+        )
 
 
-def _dtype_finding(layer: Layer, program: Program, report: Report, dtype: Any, message: str, truncated: bool, forward: bool = False) -> None:
+def _dtype_finding(
+    layer: Layer, program: Program, report: Report, dtype: Any, message: str, truncated: bool, forward: bool = False
+) -> None:
     recorder = program.recorder
     with program.watched("values"):
         recorder.reset(record=True)
@@ -711,11 +848,22 @@ def _dtype_finding(layer: Layer, program: Program, report: Report, dtype: Any, m
             layer.call_backward([np.array(d) for d in layer.upstream], result, arguments)
         events = recorder.events or []
         recorder.reset()
-    place = next((e for e in events if isinstance(e.value, np.ndarray) and e.value.dtype == dtype and e.site.kind not in ("argument", "use")), None)
+    place = next(
+        (
+            e
+            for e in events
+            if isinstance(e.value, np.ndarray) and e.value.dtype == dtype and e.site.kind not in ("argument", "use")
+        ),
+        None,
+    )
     finding = Finding("warning", "dtype", f"{message}  ->  {CAUSES['dtype']}")
     if place is not None:
         site = place.site
-        finding.path, finding.line, finding.function = relative_path(site.path), site.line, site.function.rpartition(".")[2]
+        finding.path, finding.line, finding.function = (
+            relative_path(site.path),
+            site.line,
+            site.function.rpartition(".")[2],
+        )
         finding.code, finding.quantity = program.files[site.path].lines[site.line - 1].strip(), site.name
     report.findings.append(finding)
 

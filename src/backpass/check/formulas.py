@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from backpass.check.inputs import B, SCALE, SHIFT, W, X
+from backpass.check.inputs import SCALE, SHIFT, B, W, X
 
 Array = NDArray[np.float64]
 
@@ -56,7 +56,12 @@ def _scaled(arguments: dict[str, Any], xhat: Array, per_channel: bool) -> Array:
 def expected(kind: str, name: str, arguments: dict[str, Any]) -> Iterator[Array]:
     """The accepted outputs of a layer of a kind."""
     x = _find(arguments, X)
-    if x is None or x.dtype.kind != "f" or _setting(arguments, "mode") == "test" or _setting(arguments, "training", "train", "is_training") is False:
+    if (
+        x is None
+        or x.dtype.kind != "f"
+        or _setting(arguments, "mode") == "test"
+        or _setting(arguments, "training", "train", "is_training") is False
+    ):
         return
     w, b = _find(arguments, W), _find(arguments, B)
     if kind == "affine" and w is not None and w.ndim == 2:

@@ -40,13 +40,20 @@ table.gradients th { color: var(--dim); font-weight: 500; }
 .legend { color: var(--dim); font-size: .85rem; }
 """
 
-MARKS = {"right": ("right-line", "right"), "fault": ("fault", "WRONG"), "follows": ("follows", "follows"), "open": ("open", "not judged")}
+MARKS = {
+    "right": ("right-line", "right"),
+    "fault": ("fault", "WRONG"),
+    "follows": ("follows", "follows"),
+    "open": ("open", "not judged"),
+}
 
 
 def page(reports: list[Report]) -> str:
     """A page of its own, with no script and nothing to fetch."""
     wrong = sum(not r.ok for r in reports)
-    title = "gradient check: " + (f"{wrong} of {len(reports)} wrong" if wrong else f"{len(reports)} checked, nothing wrong")
+    title = "gradient check: " + (
+        f"{wrong} of {len(reports)} wrong" if wrong else f"{len(reports)} checked, nothing wrong"
+    )
     body = "\n".join(_report(r) for r in reports)
     return f"""<!doctype html>
 <html lang="en">
@@ -77,7 +84,9 @@ def _report(report: Report) -> str:
             for g in report.gradients
         )
         parts.append(
-            '<table class="gradients"><tr><th>gradient</th><th></th><th>relative error</th><th>elements</th><th>at kinks</th><th></th></tr>' + rows + "</table>"
+            '<table class="gradients"><tr><th>gradient</th><th></th><th>relative error</th><th>elements</th><th>at kinks</th><th></th></tr>'
+            + rows
+            + "</table>"
         )
     if report.checked:
         parts.append(f'<p class="legend">tried: {escape(", ".join(dict.fromkeys(report.checked)))}</p>')
@@ -86,7 +95,9 @@ def _report(report: Report) -> str:
         if finding.line and finding.severity == "wrong" and (finding.path, finding.line) not in marks:
             from backpass.check.report import LineMark
 
-            marks[finding.path, finding.line] = LineMark(finding.path, finding.line, "fault", finding.quantity, finding.message)
+            marks[finding.path, finding.line] = LineMark(
+                finding.path, finding.line, "fault", finding.quantity, finding.message
+            )
     for source in report.sources.values():
         lines = range(source["first"], source["first"] + len(source["text"]))
         if len(report.sources) > 2 and not any((source["path"], n) in marks for n in lines):
@@ -102,7 +113,9 @@ def _report(report: Report) -> str:
 
 
 def _finding(finding: Finding) -> str:
-    lead = {"wrong": "First wrong line" if finding.line else "Wrong", "warning": "Warning", "note": "Note"}[finding.severity]
+    lead = {"wrong": "First wrong line" if finding.line else "Wrong", "warning": "Warning", "note": "Note"}[
+        finding.severity
+    ]
     place = f"{lead} {finding.line}: <code>{escape(finding.code)}</code>" if finding.line else lead
     where = f'<p class="place">{escape(finding.path)}, {escape(finding.function)}</p>' if finding.line else ""
     fix = f'<p class="try">Try: {_ticks(finding.fix)}</p>' if finding.fix else ""

@@ -31,7 +31,10 @@ class Variant:
 
 # The kind of layer, by a pattern for the name without "_forward"; the first that fits.
 KINDS: list[tuple[str, str]] = [
-    ("sandwich", r"(conv.*(relu|pool|bn|norm)|(affine|linear|fc|dense)_?(relu|bn|norm|batch|layer|ln|drop|sigmoid|tanh))"),
+    (
+        "sandwich",
+        r"(conv.*(relu|pool|bn|norm)|(affine|linear|fc|dense)_?(relu|bn|norm|batch|layer|ln|drop|sigmoid|tanh))",
+    ),
     ("groupnorm", r"(group_?norm|^gn$|gn_)"),
     ("instancenorm", r"instance_?norm"),
     ("spatial_batchnorm", r"(spatial_?(batch_?norm|bn)|batch_?norm_?2d|bn_?2d)"),
@@ -47,7 +50,10 @@ KINDS: list[tuple[str, str]] = [
     ("regression_loss", r"(mse|l2_?loss|squared|mae|l1_?loss|huber|regression)"),
     ("affine", r"(affine|linear|^fc|dense|fully_?connected|^gemm|matmul)"),
     ("embedding", r"embed"),
-    ("elementwise", r"(relu|sigmoid|tanh|elu|gelu|silu|swish|softplus|mish|square|exp|log|abs|identity|activation|hardtanh|clip|sin|cos|sqrt|cube|scale|softsign|leaky)"),
+    (
+        "elementwise",
+        r"(relu|sigmoid|tanh|elu|gelu|silu|swish|softplus|mish|square|exp|log|abs|identity|activation|hardtanh|clip|sin|cos|sqrt|cube|scale|softsign|leaky)",
+    ),
 ]
 
 
@@ -64,7 +70,10 @@ def kind_of(name: str) -> str:
     return ""
 
 
-X = re.compile(r"^(x|inp|inputs?|a|z|h|u|v|t|data|images?|feats?|features|arr|in_?|activations?|prev_?\w*|x_in|xs|s|logits|scores|pred\w*|y_?hat|x_batch|batch)$", re.I)
+X = re.compile(
+    r"^(x|inp|inputs?|a|z|h|u|v|t|data|images?|feats?|features|arr|in_?|activations?|prev_?\w*|x_in|xs|s|logits|scores|pred\w*|y_?hat|x_batch|batch)$",
+    re.I,
+)
 W = re.compile(r"^(w|w\d|weights?|kernels?|filters?|wt|theta|k|w_?mat|table|w_?emb\w*)$", re.I)
 B = re.compile(r"^(b|b\d|bias(es)?|bs|offset)$", re.I)
 SCALE = re.compile(r"^(gamma|scale|g|gam|gains?)$", re.I)
@@ -84,12 +93,14 @@ def build(function: Callable[..., Any], name: str = "", seed: int = 0) -> list[V
     Weights are laid out as in the course, (in, out), or else, where the function raises with them, as in torch, (out, in).
     """
     variants = _build(function, name, seed, turned=False)
-    if variants and any(isinstance(v, np.ndarray) and v.ndim == 2 and W.match(k) for k, v in variants[0].arguments.items()):
+    if variants and any(
+        isinstance(v, np.ndarray) and v.ndim == 2 and W.match(k) for k, v in variants[0].arguments.items()
+    ):
         for turned in (False, True):
             tried = _build(function, name, seed, turned)
             try:
                 function(**_copied(tried[0].arguments))
-            except Exception:  # noqa: BLE001 - the user's code may raise anything
+            except Exception:
                 continue
             return tried
     return variants
@@ -162,11 +173,18 @@ def _settings(kind: str, names: list[str]) -> list[tuple[str, dict[str, Any]]]:
         variants = [("main", {"shape": (6, 4)}), ("small", {"shape": (6, 4), "size": 0.1})]
         return variants + ([("one", {"shape": (1, 4)})] if kind != "batchnorm" else [])
     if kind == "affine":
-        return [("main", {"shape": (5, 4), "outputs": 3}), ("image", {"shape": (3, 2, 4), "outputs": 5}), ("one", {"shape": (1, 4), "outputs": 3})]
+        return [
+            ("main", {"shape": (5, 4), "outputs": 3}),
+            ("image", {"shape": (3, 2, 4), "outputs": 5}),
+            ("one", {"shape": (1, 4), "outputs": 3}),
+        ]
     if kind == "sandwich":
         return [("main", {"shape": (5, 4), "outputs": 3, "G": 1}), ("one", {"shape": (2, 4), "outputs": 3, "G": 1})]
     if kind in ("softmax_loss", "svm_loss"):
-        return [("main", {"shape": (5, 4), "classes": 4, "outputs": 3}), ("one", {"shape": (1, 4), "classes": 4, "outputs": 3})]
+        return [
+            ("main", {"shape": (5, 4), "classes": 4, "outputs": 3}),
+            ("one", {"shape": (1, 4), "classes": 4, "outputs": 3}),
+        ]
     if kind == "regression_loss":
         return [("main", {"shape": (5, 3)}), ("one", {"shape": (1, 3)})]
     if kind == "dropout":
@@ -176,7 +194,9 @@ def _settings(kind: str, names: list[str]) -> list[tuple[str, dict[str, Any]]]:
     return [("main", rows)]
 
 
-def _arguments(kind: str, parameters: list[inspect.Parameter], rng: np.random.Generator, settings: dict[str, Any]) -> dict[str, Any] | None:
+def _arguments(
+    kind: str, parameters: list[inspect.Parameter], rng: np.random.Generator, settings: dict[str, Any]
+) -> dict[str, Any] | None:
     shape = settings["shape"]
     given: dict[str, Any] = {}
     labels_seen = False
@@ -210,7 +230,14 @@ def _one(
     shape = settings["shape"]
     classes = settings.get("classes", 4)
     losses = kind in ("softmax_loss", "svm_loss")
-    if low.endswith(("_param", "_params", "_cfg", "_config", "param", "conf")) or low in ("opts", "options", "cfg", "config", "hp", "params"):
+    if low.endswith(("_param", "_params", "_cfg", "_config", "param", "conf")) or low in (
+        "opts",
+        "options",
+        "cfg",
+        "config",
+        "hp",
+        "params",
+    ):
         return True, _dictionary(kind, low, settings)
     if losses and LABELS.match(name) and position > 0 and not labels_seen:
         return True, rng.integers(0, classes, shape[0])
@@ -218,17 +245,47 @@ def _one(
         return True, rng.standard_normal(shape)
     if kind == "embedding" and position == 0:
         return True, rng.integers(0, 5, (3, 4))
-    if W.match(name) and kind in ("affine", "conv", "sandwich", "softmax_loss", "svm_loss", "embedding", "layernorm", "rmsnorm", "batchnorm"):
+    if W.match(name) and kind in (
+        "affine",
+        "conv",
+        "sandwich",
+        "softmax_loss",
+        "svm_loss",
+        "embedding",
+        "layernorm",
+        "rmsnorm",
+        "batchnorm",
+    ):
         return True, _weights(kind, rng, settings, losses, classes)
-    if B.match(name) and kind in ("affine", "conv", "sandwich", "layernorm", "batchnorm", "groupnorm", "spatial_batchnorm"):
-        size = settings["filters"][0] if "filters" in settings else settings.get("outputs", shape[1] if len(shape) > 1 else shape[0])
+    if B.match(name) and kind in (
+        "affine",
+        "conv",
+        "sandwich",
+        "layernorm",
+        "batchnorm",
+        "groupnorm",
+        "spatial_batchnorm",
+    ):
+        size = (
+            settings["filters"][0]
+            if "filters" in settings
+            else settings.get("outputs", shape[1] if len(shape) > 1 else shape[0])
+        )
         return True, rng.standard_normal(size)
     if name == "G":
         return True, settings.get("G", 2)
     if SCALE.match(name) or (SHIFT.match(name) and kind != "elementwise"):
-        channels = settings["filters"][0] if "filters" in settings else settings["outputs"] if "outputs" in settings else shape[1]
+        channels = (
+            settings["filters"][0]
+            if "filters" in settings
+            else settings["outputs"]
+            if "outputs" in settings
+            else shape[1]
+        )
         full = (1, channels, 1, 1) if kind == "groupnorm" else (channels,)
-        return True, (rng.uniform(0.5, 2.0, full) * rng.choice([-1, 1], full) if SCALE.match(name) else rng.standard_normal(full))
+        return True, (
+            rng.uniform(0.5, 2.0, full) * rng.choice([-1, 1], full) if SCALE.match(name) else rng.standard_normal(full)
+        )
     scalars: list[tuple[str, Any]] = [
         (r"^(stride|s|strides|step)$", settings.get("stride", 1)),
         (r"^(pad|padding|p)$" if kind == "conv" else r"^(pad|padding)$", settings.get("pad", 0)),
@@ -237,7 +294,10 @@ def _one(
         (r"^(pool_?size|k|kernel_?size|size|f|window)$", min(settings.get("pool", (2, 2)))),
         (r"^(g|groups?|num_?groups|n_?groups)$", settings.get("G", 2)),
         (r"^(eps|epsilon)$", EPS),
-        (r"^(p|keep|keep_?prob|p_keep|drop_?prob|rate|drop(_?rate|out)?|prob|ratio|keep_?ratio|dropout_?(rate|prob|p))$", 0.7 if "keep" in low or low == "p" else 0.3),
+        (
+            r"^(p|keep|keep_?prob|p_keep|drop_?prob|rate|drop(_?rate|out)?|prob|ratio|keep_?ratio|dropout_?(rate|prob|p))$",
+            0.7 if "keep" in low or low == "p" else 0.3,
+        ),
         (r"^(mode)$", settings.get("mode", "train")),
         (r"^(train(ing)?|is_?train(ing)?)$", settings.get("mode", "train") == "train"),
         (r"^(momentum|decay)$", 0.8),
@@ -283,7 +343,11 @@ def _dictionary(kind: str, low: str, settings: dict[str, Any]) -> dict[str, Any]
         return {"stride": settings.get("stride", 1), "pad": settings.get("pad", 0)}
     if low.startswith("pool") or kind in ("maxpool", "avgpool"):
         height, width = settings.get("pool", (2, 2))
-        return {"pool_height": height, "pool_width": width, "stride": settings.get("pool_stride", settings.get("stride", 2))}
+        return {
+            "pool_height": height,
+            "pool_width": width,
+            "stride": settings.get("pool_stride", settings.get("stride", 2)),
+        }
     if low.startswith("drop") or kind == "dropout":
         return {"p": 0.7, "mode": settings.get("mode", "train"), "seed": 3}
     return {"mode": settings.get("mode", "train"), "eps": EPS, "momentum": 0.8}

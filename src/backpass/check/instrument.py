@@ -13,6 +13,7 @@ import ast
 import functools
 import inspect
 import linecache
+import re
 import sys
 import sysconfig
 import types
@@ -27,7 +28,21 @@ import numpy as np
 HOOK = "__backpass__"  # the global through which rewritten code reaches the recorder
 
 # Calls whose derivative jumps: name -> how the branch taken is read from the arguments.
-KINKED = {"maximum", "minimum", "max", "min", "amax", "amin", "argmax", "argmin", "abs", "absolute", "fabs", "sign", "clip"}
+KINKED = {
+    "maximum",
+    "minimum",
+    "max",
+    "min",
+    "amax",
+    "amin",
+    "argmax",
+    "argmin",
+    "abs",
+    "absolute",
+    "fabs",
+    "sign",
+    "clip",
+}
 
 # Attributes that say something about an array without passing its values on.
 _ABOUT = {"shape", "dtype", "ndim", "size", "strides", "flags"}
@@ -167,7 +182,10 @@ def _side_of_kink(name: str, operands: tuple[Any, ...], kwargs: dict[str, Any]) 
     if name == "clip":
         low = operands[1] if len(operands) > 1 else kwargs.get("a_min", kwargs.get("min"))
         high = operands[2] if len(operands) > 2 else kwargs.get("a_max", kwargs.get("max"))
-        return [np.less(operands[0], -np.inf if low is None else low), np.greater(operands[0], np.inf if high is None else high)]
+        return [
+            np.less(operands[0], -np.inf if low is None else low),
+            np.greater(operands[0], np.inf if high is None else high),
+        ]
     array = np.asarray(operands[0])
     axis = operands[1] if len(operands) > 1 else kwargs.get("axis")
     extreme = array.max(axis=axis, keepdims=True) if "max" in name else array.min(axis=axis, keepdims=True)
@@ -195,11 +213,20 @@ class _Rewriter(ast.NodeTransformer):
         if key is None or self.mode != "values":
             return node
         self.sites[key] = Site(
-            key, kind, name, self.path, getattr(key_node, "lineno", 0), ".".join(self.functions), self.loops > 0, position
+            key,
+            kind,
+            name,
+            self.path,
+            getattr(key_node, "lineno", 0),
+            ".".join(self.functions),
+            self.loops > 0,
+            position,
         )
         return self._call("value", [ast.Constant(key), node], node)
 
-    def _call(self, method: str, args: list[ast.expr], at: ast.AST, keywords: list[ast.keyword] | None = None) -> ast.Call:
+    def _call(
+        self, method: str, args: list[ast.expr], at: ast.AST, keywords: list[ast.keyword] | None = None
+    ) -> ast.Call:
         hook = ast.Attribute(ast.Name(HOOK, ast.Load()), method, ast.Load())
         return ast.fix_missing_locations(ast.copy_location(ast.Call(hook, args, keywords or []), at))
 
@@ -231,7 +258,9 @@ class _Rewriter(ast.NodeTransformer):
 
     def visit_Lambda(self, node: ast.Lambda) -> ast.AST:
         self.functions.append("<lambda>")
-        self.locals.append({a.arg for a in (*node.args.posonlyargs, *node.args.args)} | (self.locals[-1] if self.locals else set()))
+        self.locals.append(
+            {a.arg for a in (*node.args.posonlyargs, *node.args.args)} | (self.locals[-1] if self.locals else set())
+        )
         node.body = self.visit(node.body)
         self.locals.pop()
         self.functions.pop()
@@ -244,7 +273,9 @@ class _Rewriter(ast.NodeTransformer):
         return node
 
     def visit_Module(self, node: ast.Module) -> ast.AST:
-        node.body = [self.visit(s) if isinstance(s, ast.FunctionDef | ast.ClassDef | ast.Assign) else s for s in node.body]
+        node.body = [
+            self.visit(s) if isinstance(s, ast.FunctionDef | ast.ClassDef | ast.Assign) else s for s in node.body
+        ]
         return node
 
     def visit_AsyncFunctionDef(self, node: ast.AsyncFunctionDef) -> ast.AST:
@@ -262,7 +293,9 @@ class _Rewriter(ast.NodeTransformer):
             for name, node in stored.items():
                 if name in bound:
                     result += self._rebind(ast.Name(name, ast.Load()), node, "after", node)
-            if self.mode == "ticks" and not isinstance(statement, ast.Return | ast.FunctionDef | ast.ClassDef | ast.Break | ast.Continue):
+            if self.mode == "ticks" and not isinstance(
+                statement, ast.Return | ast.FunctionDef | ast.ClassDef | ast.Break | ast.Continue
+            ):
                 tick = self._call("tick", [ast.Constant(self.path), ast.Constant(statement.lineno)], statement)
                 result.append(ast.copy_location(ast.Expr(tick), statement))
             bound |= _bound_by(statement)
@@ -276,7 +309,9 @@ class _Rewriter(ast.NodeTransformer):
             return list(method(node))
         if isinstance(node, ast.FunctionDef | ast.ClassDef):
             return [self.visit(node)]
-        if isinstance(node, ast.Assert | ast.Raise | ast.Import | ast.ImportFrom | ast.Global | ast.Nonlocal | ast.Delete):
+        if isinstance(
+            node, ast.Assert | ast.Raise | ast.Import | ast.ImportFrom | ast.Global | ast.Nonlocal | ast.Delete
+        ):
             return [node]
         return [self.generic_visit(node)]  # type: ignore[list-item]
 
@@ -292,7 +327,9 @@ class _Rewriter(ast.NodeTransformer):
 
     def _statement_Try(self, node: ast.Try) -> list[ast.stmt]:
         bound = self.bound
-        node.body, node.orelse, node.finalbody = (self._block(b, bound) for b in (node.body, node.orelse, node.finalbody))
+        node.body, node.orelse, node.finalbody = (
+            self._block(b, bound) for b in (node.body, node.orelse, node.finalbody)
+        )
         for handler in node.handlers:
             handler.body = self._block(handler.body, bound)
         return [node]
@@ -329,7 +366,8 @@ class _Rewriter(ast.NodeTransformer):
             node.value = self._assigned(node.targets[0], node.value)
         for target in node.targets:
             for part in [target, *(target.elts if isinstance(target, ast.Tuple | ast.List) else [])]:
-                if isinstance(part, ast.Subscript | ast.Attribute):
+                alone = part is target and _is_dictionary_store(part)  # its value was wrapped already
+                if isinstance(part, ast.Subscript | ast.Attribute) and not alone:
                     after += self._after_store(part)
         return [node, *after]
 
@@ -343,11 +381,21 @@ class _Rewriter(ast.NodeTransformer):
         return inner
 
     def _after_store(self, target: ast.Subscript | ast.Attribute) -> list[ast.stmt]:
-        """After `a[i] = ...` outside a loop, `a` as a whole has a new version."""
+        """After `a[i] = ...` outside a loop `a` as a whole has a new version; after `d["w"], b = ...` the entry is looked at."""
         base = target.value
-        if self.loops or not isinstance(target, ast.Subscript) or not isinstance(base, ast.Name) or _is_dictionary_store(target):
+        if _is_dictionary_store(target):
+            return self._look(target)
+        if self.loops or not isinstance(target, ast.Subscript) or not isinstance(base, ast.Name):
             return []
         return self._rebind(base, base, "after", target)
+
+    def _look(self, target: ast.expr) -> list[ast.stmt]:
+        """Read back an entry of a dict that has just been stored, so that its value is recorded."""
+        load = ast.parse(ast.unparse(target), mode="eval").body
+        seen = self._wrap(load, target, "after", _name_of_store(target))
+        if seen is load:
+            return []
+        return [ast.fix_missing_locations(ast.copy_location(ast.Expr(seen), target))]
 
     def _statement_AnnAssign(self, node: ast.AnnAssign) -> list[ast.stmt]:
         if node.value is not None:
@@ -359,10 +407,6 @@ class _Rewriter(ast.NodeTransformer):
         if isinstance(node.target, ast.Name) and not self.loops:
             return [node, *self._rebind(node.target, node.target, "after", node)]
         if isinstance(node.target, ast.Subscript):
-            if _is_dictionary_store(node.target):
-                load = ast.parse(ast.unparse(node.target), mode="eval").body
-                seen = self._wrap(load, node.target, "after", _name_of_store(node.target))
-                return [node, ast.fix_missing_locations(ast.copy_location(ast.Expr(seen), node))]
             return [node, *self._after_store(node.target)]
         return [node]
 
@@ -380,7 +424,8 @@ class _Rewriter(ast.NodeTransformer):
     def _statement_Return(self, node: ast.Return) -> list[ast.stmt]:
         if isinstance(node.value, ast.Tuple):
             node.value.elts = [
-                self._wrap(self._inside(e), e, "return", e.id if isinstance(e, ast.Name) else "", i) for i, e in enumerate(node.value.elts)
+                self._wrap(self._inside(e), e, "return", e.id if isinstance(e, ast.Name) else "", i)
+                for i, e in enumerate(node.value.elts)
             ]
         elif node.value is not None:
             name = node.value.id if isinstance(node.value, ast.Name) else ""
@@ -410,15 +455,36 @@ class _Rewriter(ast.NodeTransformer):
         return self._wrap(self._inside(node), node, "expression")
 
     def visit_UnaryOp(self, node: ast.UnaryOp) -> ast.AST:
-        return self._wrap(self._inside(node), node, "expression") if isinstance(node.op, ast.USub) else self.generic_visit(node)
+        return (
+            self._wrap(self._inside(node), node, "expression")
+            if isinstance(node.op, ast.USub)
+            else self.generic_visit(node)
+        )
 
     def visit_Call(self, node: ast.Call) -> ast.AST:
         return self._wrap(self._visit_call(node), node, "expression")
 
     def _visit_call(self, node: ast.Call) -> ast.expr:
         function = node.func
-        name = function.attr if isinstance(function, ast.Attribute) else function.id if isinstance(function, ast.Name) else ""
-        if name in ("range", "len", "isinstance", "print", "enumerate", "zip", "super", "zeros_like", "ones_like", "empty_like"):
+        name = (
+            function.attr
+            if isinstance(function, ast.Attribute)
+            else function.id
+            if isinstance(function, ast.Name)
+            else ""
+        )
+        if name in (
+            "range",
+            "len",
+            "isinstance",
+            "print",
+            "enumerate",
+            "zip",
+            "super",
+            "zeros_like",
+            "ones_like",
+            "empty_like",
+        ):
             if name in ("enumerate", "zip"):
                 node.args = [self.visit(a) for a in node.args]
             return node
@@ -472,9 +538,15 @@ def _only_about(node: ast.expr) -> bool:
 
 def _pairs(node: ast.Assign) -> list[tuple[ast.expr, ast.expr]] | None:
     target = node.targets[0]
-    if len(node.targets) != 1 or not isinstance(target, ast.Tuple | ast.List) or not isinstance(node.value, ast.Tuple | ast.List):
+    if (
+        len(node.targets) != 1
+        or not isinstance(target, ast.Tuple | ast.List)
+        or not isinstance(node.value, ast.Tuple | ast.List)
+    ):
         return None
-    if len(target.elts) != len(node.value.elts) or any(isinstance(e, ast.Starred) for e in (*target.elts, *node.value.elts)):
+    if len(target.elts) != len(node.value.elts) or any(
+        isinstance(e, ast.Starred) for e in (*target.elts, *node.value.elts)
+    ):
         return None
     return list(zip(target.elts, node.value.elts, strict=True))
 
@@ -516,14 +588,25 @@ def _stored_in_place(loop: ast.For | ast.While) -> dict[str, ast.AST]:
     """Names that a loop changes in place, each with the (last) node that does."""
     stored: dict[str, ast.AST] = {}
     for node in ast.walk(loop):
-        targets = [node.target] if isinstance(node, ast.AugAssign) else node.targets if isinstance(node, ast.Assign) else []
+        targets = (
+            [node.target] if isinstance(node, ast.AugAssign) else node.targets if isinstance(node, ast.Assign) else []
+        )
         for target in targets:
             base = target
             while isinstance(base, ast.Subscript):
                 base = base.value
-            if isinstance(base, ast.Name) and not _is_dictionary_store(target) and (base is not target or isinstance(node, ast.AugAssign)):
+            if (
+                isinstance(base, ast.Name)
+                and not _is_dictionary_store(target)
+                and (base is not target or isinstance(node, ast.AugAssign))
+            ):
                 stored[base.id] = base
-        if isinstance(node, ast.Expr) and isinstance(node.value, ast.Call) and node.value.args and isinstance(node.value.args[0], ast.Name):
+        if (
+            isinstance(node, ast.Expr)
+            and isinstance(node.value, ast.Call)
+            and node.value.args
+            and isinstance(node.value.args[0], ast.Name)
+        ):
             stored.setdefault(node.value.args[0].id, node.value.args[0])
     return stored
 
@@ -677,7 +760,9 @@ class Program:
                 self.functions.append(function)
 
     @contextmanager
-    def watched(self, mode: str, replaced: dict[types.FunctionType, types.CodeType] | None = None) -> Iterator[Recorder]:
+    def watched(
+        self, mode: str, replaced: dict[types.FunctionType, types.CodeType] | None = None
+    ) -> Iterator[Recorder]:
         """Run with rewritten code (mode "values", "branches", "ticks" or "" for the functions' own) inside the block."""
         saved = [(f, f.__code__) for f in self.functions]
         hooked: list[dict[str, Any]] = []
@@ -729,7 +814,9 @@ class Program:
     def compile_definition(self, function: types.FunctionType, node: ast.FunctionDef) -> types.CodeType:
         """Code for an edited `def`, with the same free variables as the original."""
         free = function.__code__.co_freevars
-        definition = ast.FunctionDef(**{**{k: getattr(node, k) for k in node._fields if hasattr(node, k)}, "decorator_list": []})
+        definition = ast.FunctionDef(
+            **{**{k: getattr(node, k) for k in node._fields if hasattr(node, k)}, "decorator_list": []}
+        )
         ast.copy_location(definition, node)
         body: ast.stmt = definition
         if free:
@@ -750,3 +837,20 @@ def relative_path(path: str) -> str:
         return str(Path(path).relative_to(Path.cwd()))
     except ValueError:
         return path
+
+
+def line_with(
+    program: Program, function: Any, marks: tuple[str, ...], last: bool = False
+) -> tuple[int, str, str, str]:
+    """The first (or last) line of a function that contains one of the marks, the earlier marks preferred."""
+    source = program.source(function)
+    if source is None:
+        return 0, "", "", ""
+    file, node, _ = source
+    body = range(node.body[0].lineno, (node.end_lineno or node.lineno) + 1)
+    for mark in marks:
+        for line in reversed(body) if last else body:
+            text = file.lines[line - 1].split("#")[0]
+            if re.search(mark, text):
+                return line, text.strip(), relative_path(file.path), node.name
+    return 0, "", "", ""

@@ -80,7 +80,11 @@ class Truth:
             subject.loss(subject.leaves)
             once_s = time.perf_counter() - started
             self.events = recorder.events or []
-            real = [e for e in self.events if is_real(e.value) and not (isinstance(e.value, float) and not isinstance(e.value, np.generic))]
+            real = [
+                e
+                for e in self.events
+                if is_real(e.value) and not (isinstance(e.value, float) and not isinstance(e.value, np.generic))
+            ]
             named = [e for e in real if e.site.defines or e.site.kind == "argument"]
             others = [e for e in real if e.site.kind in ("use", "expression")]
             affordable = int(self.budget_s / (once_s * 8 + 1e-5))
@@ -96,7 +100,17 @@ class Truth:
 
     def _node(self, event: Event) -> Node:
         site = event.site
-        return Node(site.name, site.path, site.line, site.function, np.shape(event.value), [event.key], site.kind, event.order, event.value)
+        return Node(
+            site.name,
+            site.path,
+            site.line,
+            site.function,
+            np.shape(event.value),
+            [event.key],
+            site.kind,
+            event.order,
+            event.value,
+        )
 
     def _loss_with(self, key: Key, delta: Array) -> float:
         recorder = self.subject.program.recorder
@@ -140,7 +154,16 @@ class Truth:
             for count in range(2, len(uses)):
                 for some in itertools.combinations(uses, count):
                     sums = sum((n.signature for n in some), np.zeros(2))
-                    node = Node(name, some[0].path, some[0].line, function, some[0].shape, [k for n in some for k in n.keys], "uses", some[0].order)
+                    node = Node(
+                        name,
+                        some[0].path,
+                        some[0].line,
+                        function,
+                        some[0].shape,
+                        [k for n in some for k in n.keys],
+                        "uses",
+                        some[0].order,
+                    )
                     node.value, node.signature, node.moves_loss = some[0].value, sums, True
                     node.error = sum(n.error for n in some)
                     self.nodes.append(node)
@@ -165,7 +188,13 @@ class Truth:
         own = {n.name.lower().replace("_", "") for n in self.nodes}
         for event in events:
             name = event.site.name.lower().replace("_", "")
-            if event.key in moving or event.site.kind not in ("assign", "argument") or not is_real(event.value) or name in own or not name:
+            if (
+                event.key in moving
+                or event.site.kind not in ("assign", "argument")
+                or not is_real(event.value)
+                or name in own
+                or not name
+            ):
                 continue
             same = [
                 n for n in self.nodes if n.kind in ("assign", "after", "argument") and n.moves_loss and n.shape == np.shape(event.value)
@@ -220,7 +249,9 @@ class Truth:
 
 def _rank(node: Node) -> int:
     """Named values before nameless ones, when several have the same derivative."""
-    return {"argument": 0, "assign": 0, "after": 0, "item": 1, "part": 1, "return": 2, "use": 3, "uses": 4}.get(node.kind, 5)
+    return {"argument": 0, "assign": 0, "after": 0, "item": 1, "part": 1, "return": 2, "use": 3, "uses": 4}.get(
+        node.kind, 5
+    )
 
 
 def _spread(events: list[Event], count: int) -> list[Event]:
@@ -287,7 +318,9 @@ def _same(a: Any, b: Any) -> bool:
     return bool(np.array_equal(a, b, equal_nan=is_real(a) and is_real(b)))
 
 
-def judge(subject: Subject, truth: Truth, events: list[Event], moving: set[Key], outputs: dict[str, tuple[Any, Array]]) -> list[Verdict]:
+def judge(
+    subject: Subject, truth: Truth, events: list[Event], moving: set[Key], outputs: dict[str, tuple[Any, Array]]
+) -> list[Verdict]:
     """A verdict for each place where the backward names a value; `outputs` maps a leaf to (yours, true)."""
     wrong = {leaf: np.asarray(yours) for leaf, (yours, true) in outputs.items() if not _agrees(yours, true)}
     truth.learn_aliases(events, moving)
@@ -298,7 +331,12 @@ def judge(subject: Subject, truth: Truth, events: list[Event], moving: set[Key],
             continue
         if event.site.defines and (event.key in moving or event.site.key in final_sites):
             by_site.setdefault(event.site.key, []).append(event)
-        elif event.site.kind == "argument" and event.key in moving and event.caller and event.caller[0] in subject.program.files:
+        elif (
+            event.site.kind == "argument"
+            and event.key in moving
+            and event.caller
+            and event.caller[0] in subject.program.files
+        ):
             by_site.setdefault((event.site.key, event.caller), []).append(event)
     last: dict[tuple[str, str], int] = {}
     for site_events in by_site.values():
@@ -315,21 +353,33 @@ def judge(subject: Subject, truth: Truth, events: list[Event], moving: set[Key],
             if argument is not None:
                 verdicts.append(argument)
             continue
-        final = site.kind == "return" or (site.kind != "part" and last[site.function, site.name] == site_events[-1].order)
+        final = site.kind == "return" or (
+            site.kind != "part" and last[site.function, site.name] == site_events[-1].order
+        )
         verdict = Verdict(site, "open", site_events[0].order, site_events, final=final)
         verdicts.append(verdict)
         if site.key in final_sites:
-            leaf = final_sites[site.key]
+            leaf, place = final_sites[site.key]
+            verdict.events, verdict.order = [place], place.order
             nodes = [n for n in truth.nodes if n.kind == "argument" and n.name == leaf]
             verdict.status, verdict.node, verdict.leaf = "wrong", nodes[0] if nodes else None, leaf
-            verdict.still = site_events[-1].key not in moving
+            verdict.still = place.key not in moving
             continue
-        sample = site_events if len(site_events) <= 12 else [site_events[i] for i in np.linspace(0, len(site_events) - 1, 12).astype(int)]
+        sample = (
+            site_events
+            if len(site_events) <= 12
+            else [site_events[i] for i in np.linspace(0, len(site_events) - 1, 12).astype(int)]
+        )
         matches = [_is_output(e.value, right) or truth.match(e.value) for e in sample]
         if all(m is not None for m in matches):
             verdict.status, verdict.node = "right", matches[-1] if isinstance(matches[-1], Node) else None
             whole = truth.named(site.name, np.size(site_events[-1].value)) if final and site.kind != "part" else []
-            if verdict.node is not None and verdict.node.kind in ("use", "uses") and whole and stems(site.name)[0] == whole[0].name.lower().replace("_", ""):
+            if (
+                verdict.node is not None
+                and verdict.node.kind in ("use", "uses")
+                and whole
+                and stems(site.name)[0] == whole[0].name.lower().replace("_", "")
+            ):
                 # Right as far as it goes, but not the derivative that the name promises: a part may be missing.
                 verdict.status, verdict.partial, verdict.node = "open", True, whole[0]
             elif whole and verdict.node is not None and not any(_agrees_with(site_events[-1].value, n) for n in whole):
@@ -355,9 +405,9 @@ def _is_output(value: Any, outputs: list[tuple[Array, Array]]) -> bool | None:
     return None
 
 
-def _sites_of_outputs(events: list[Event], wrong: dict[str, Any]) -> dict[int, str]:
+def _sites_of_outputs(events: list[Event], wrong: dict[str, Any]) -> dict[int, tuple[str, Event]]:
     """The places that named the wrong outputs: by the name if it fits, else by value, the last one before the return."""
-    sites: dict[int, str] = {}
+    sites: dict[int, tuple[str, Event]] = {}
     for leaf, value in wrong.items():
         same = [
             e for e in events
@@ -367,10 +417,12 @@ def _sites_of_outputs(events: list[Event], wrong: dict[str, Any]) -> dict[int, s
         plain = leaf.lower().replace("_", "")
         named = [e for e in same if stems(e.site.name)[:1] == [plain] or e.site.name.lower().replace("_", "") == plain]
         named = named or [e for e in same if plain in stems(e.site.name)][-1:]
-        assigned = [e for e in same if e.site.kind in ("assign", "after") and not stems_of_another(e.site.name, leaf, wrong)]
+        assigned = [
+            e for e in same if e.site.kind in ("assign", "after") and not stems_of_another(e.site.name, leaf, wrong)
+        ]
         returned = [e for e in same if e.site.kind == "return"]
         for event in (named or assigned[-1:])[:1] + returned[-1:]:
-            sites.setdefault(event.site.key, leaf)
+            sites.setdefault(event.site.key, (leaf, event))
     return sites
 
 
@@ -395,8 +447,10 @@ def _judge_argument(truth: Truth, events: list[Event]) -> Verdict | None:
         return None
     path, line, function = first.caller
     site = Site(first.site.key, "argument", first.site.name, path, line, function, False)
-    right = all(any(fits(e.value, n) for n in partners) for e in events)
-    return Verdict(site, "right" if right else "wrong", first.order, events, partners[0])
+    astray = [e for e in events if not any(fits(e.value, n) for n in partners)]
+    if astray:
+        return Verdict(site, "wrong", astray[0].order, astray[:1], partners[0])
+    return Verdict(site, "right", first.order, events, partners[0])
 
 
 def fits(value: Any, node: Node) -> bool:
@@ -422,7 +476,7 @@ def _judge_by_name(verdict: Verdict, truth: Truth) -> None:
         for event, node in zip(verdict.events, candidates, strict=False):
             if np.shape(event.value) == node.shape and truth.match(event.value) is None:
                 verdict.status, verdict.node = "wrong", node
-                verdict.events = [event]
+                verdict.events, verdict.order = [event], event.order
                 return
     verdict.status = "wrong"
     verdict.node = min(candidates, key=lambda n: float(np.abs(signature(value.reshape(n.shape)) - n.signature).max()))
@@ -451,7 +505,7 @@ def locate(
                 got = subject.backward(
                     lambda: recorder.reset(record=True, nudge=(verdict.site.key, None, _shaken), overrides=held)
                 )
-            except Exception:  # noqa: BLE001 - whatever the user's code does on a shaken value, nothing is learnt from it
+            except Exception:
                 return set(), set(wrong_outputs)
         changed = {e.key for e in recorder.events or [] if e.key in plain and not _same(plain[e.key], e.value)}
         return changed, {leaf for leaf in wrong_outputs if leaf in got and not _same(base.get(leaf), got[leaf])}
@@ -479,7 +533,12 @@ def locate(
 
 
 def _confirm_by_cure(
-    subject: Subject, truth: Truth, verdict: Verdict, wrong: list[str], overrides: dict[Key, Any], truths: dict[str, Array]
+    subject: Subject,
+    truth: Truth,
+    verdict: Verdict,
+    wrong: list[str],
+    overrides: dict[Key, Any],
+    truths: dict[str, Array],
 ) -> None:
     """A value is wrong if putting the true derivative in its place cures an output.
 
@@ -494,12 +553,14 @@ def _confirm_by_cure(
     verdict.status = "wrong" if cured else "right" if opposite else "open"
 
 
-def _cures(subject: Subject, key: Key, value: Array, wrong: list[str], overrides: dict[Key, Any], truths: dict[str, Array]) -> bool:
+def _cures(
+    subject: Subject, key: Key, value: Array, wrong: list[str], overrides: dict[Key, Any], truths: dict[str, Array]
+) -> bool:
     recorder = subject.program.recorder
     with subject.program.watched("values"), np.errstate(all="ignore"):
         try:
             got = subject.backward(lambda: recorder.reset(overrides={**overrides, key: value}))
-        except Exception:  # noqa: BLE001 - the user's code, on a value it did not compute
+        except Exception:
             return False
     return any(leaf in got and _agrees(got[leaf], truths[leaf]) for leaf in wrong)
 

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from backpass.check.causes import CAUSES
 from backpass.check.doctor import diagnose, exception_finding, has_wrong, measure, quiet
-from backpass.check.instrument import Program, relative_path
+from backpass.check.instrument import Program, line_with, relative_path
 from backpass.check.report import Finding, Report
 from backpass.check.subject import NotCheckable, Subject, describe, named_sizes, repeatable
 from backpass.errors import ArgumentError
@@ -52,7 +52,10 @@ class Whole(Subject):
 
     def __init__(self, model: LossAndGradients, x: Any, y: Any, program: Program, name: str) -> None:
         self.model, self.x, self.y, self.name = model, x, y, name
-        self.arguments = {"y": y, **{k: v for k, v in vars(model).items() if isinstance(v, int | float) and not isinstance(v, bool)}}
+        self.arguments = {
+            "y": y,
+            **{k: v for k, v in vars(model).items() if isinstance(v, int | float) and not isinstance(v, bool)},
+        }
         self.types = {k: np.asarray(v).dtype for k, v in model.params.items()}
         super().__init__(program, {k: np.asarray(v, dtype=np.float64) for k, v in model.params.items()})
         from backpass.check.subject import Randomness
@@ -77,7 +80,9 @@ class Whole(Subject):
         begin()
         result = self._call(self.leaves)
         if not isinstance(result, tuple) or len(result) != 2 or not isinstance(result[1], dict):
-            raise NotCheckable(f"loss(X, y) should return (loss, grads), grads a dict by the names of the parameters; it returned {describe(result)}")
+            raise NotCheckable(
+                f"loss(X, y) should return (loss, grads), grads a dict by the names of the parameters; it returned {describe(result)}"
+            )
         return dict(result[1])
 
     def sizes(self) -> dict[str, int]:
@@ -118,7 +123,9 @@ def check_model(model: Any, x: Any, y: Any, *, name: str = "", budget_s: float =
     with repeatable(program), quiet():
         _examine_batch(adapted, x, y, program, report, budget_s, "")
         if not has_wrong(report):
-            _examine_batch(adapted, x[:1], None if y is None else y[:1], program, report, budget_s, "with a batch of one")
+            _examine_batch(
+                adapted, x[:1], None if y is None else y[:1], program, report, budget_s, "with a batch of one"
+            )
         if not has_wrong(report):
             _repeats(adapted, x, y, program, report)
     report.findings.sort(key=lambda f: ("wrong", "warning", "note").index(f.severity))
@@ -137,24 +144,36 @@ def add_method_sources(report: Report, program: Program, cls: type) -> None:
             }  # fmt: skip
 
 
-def _examine_batch(model: LossAndGradients, x: Any, y: Any, program: Program, report: Report, budget_s: float, label: str) -> None:
+def _examine_batch(
+    model: LossAndGradients, x: Any, y: Any, program: Program, report: Report, budget_s: float, label: str
+) -> None:
     subject = Whole(model, x, y, program, report.name)
     try:
         measured = measure(subject)
     except NotCheckable as error:
         report.findings.append(Finding("wrong", "exception", str(error)))
         return
-    except Exception as error:  # noqa: BLE001 - the user's code may raise anything
+    except Exception as error:
         report.findings.append(exception_finding(error, program, f"loss(X, y) raised{' ' + label if label else ''}"))
         return
     report.checked.append(label or "a batch")
     if not label:
         report.gradients = measured.rows
     for leaf in measured.missing:
-        report.findings.append(Finding("wrong", "missing_gradient", f"grads has no {leaf!r}: {layer_of(leaf)} would not learn", quantity=leaf))
+        report.findings.append(
+            Finding(
+                "wrong", "missing_gradient", f"grads has no {leaf!r}: {layer_of(leaf)} would not learn", quantity=leaf
+            )
+        )
     extra = sorted(set(measured.yours) - set(subject.leaves))
     if extra and not label:
-        report.findings.append(Finding("warning", "extra_gradient", f"grads holds {', '.join(map(repr, extra))}, which {'is' if len(extra) == 1 else 'are'} not in params"))
+        report.findings.append(
+            Finding(
+                "warning",
+                "extra_gradient",
+                f"grads holds {', '.join(map(repr, extra))}, which {'is' if len(extra) == 1 else 'are'} not in params",
+            )
+        )
     if not measured.wrong:
         return
     before = len(report.findings)
@@ -179,7 +198,9 @@ def layer_of(parameter: str) -> str:
     return f"{what} of layer {number}" if number else what
 
 
-def _regularisation(subject: Whole, wrong: list[str], finding: Finding, yours: dict[str, Any], true: dict[str, Array]) -> None:
+def _regularisation(
+    subject: Whole, wrong: list[str], finding: Finding, yours: dict[str, Any], true: dict[str, Array]
+) -> None:
     """A difference that is a multiple of the parameter itself is the regularisation's."""
     for leaf in wrong:
         value = np.asarray(yours[leaf])
@@ -194,7 +215,26 @@ def _regularisation(subject: Whole, wrong: list[str], finding: Finding, yours: d
             reg = subject.arguments.get("reg")
             amount = f"{k:.4g}" if not reg else f"{k / reg:.4g} reg"
             finding.message = f"d{leaf} is off by {amount} times {leaf}  ->  {CAUSES['regularisation']}"
+            _blame_last_store(subject, value, finding)
             return
+
+
+def _blame_last_store(subject: Whole, gradient: Any, finding: Finding) -> None:
+    """Point at the line that gave a gradient its final value."""
+    recorder = subject.program.recorder
+    with subject.program.watched("values"):
+        subject.backward(lambda: recorder.reset(record=True))
+        events = recorder.events or []
+        recorder.reset()
+    stores = [
+        e for e in events
+        if e.site.kind in ("assign", "after") and isinstance(e.value, np.ndarray) and e.value.shape == gradient.shape and np.array_equal(e.value, gradient)
+    ]  # fmt: skip
+    if stores:
+        site = stores[-1].site
+        finding.path, finding.line, finding.function = relative_path(site.path), site.line, site.function.rpartition(".")[2]
+        finding.code = subject.program.files[site.path].lines[site.line - 1].strip()
+        finding.fix = ""
 
 
 def _repeats(model: LossAndGradients, x: Any, y: Any, program: Program, report: Report) -> None:
@@ -204,16 +244,29 @@ def _repeats(model: LossAndGradients, x: Any, y: Any, program: Program, report: 
     subject.randomness.rewind()
     first = model.loss(given, y)
     if not np.array_equal(given, x):
-        report.findings.append(Finding("wrong", "mutation", "loss changes X in place  ->  work on a copy", quantity="X"))
+        report.findings.append(
+            Finding("wrong", "mutation", "loss changes X in place  ->  work on a copy", quantity="X")
+        )
     subject.randomness.rewind()
     second = model.loss(np.array(x), y)
     different = [k for k in first[1] if not np.array_equal(first[1][k], second[1][k])]
     if different:
-        report.findings.append(Finding("wrong", "second_call", f"a second call gives other gradients of {', '.join(different)}  ->  something is kept between calls"))
+        report.findings.append(
+            Finding(
+                "wrong",
+                "second_call",
+                f"a second call gives other gradients of {', '.join(different)}  ->  something is kept between calls",
+            )
+        )
     for key, gradient in first[1].items():
         if key in model.params and np.asarray(gradient).dtype != np.asarray(model.params[key]).dtype:
             report.findings.append(
-                Finding("warning", "dtype", f"the gradient of {key} is of {np.asarray(gradient).dtype}, the parameter of {np.asarray(model.params[key]).dtype}", quantity=key)
+                Finding(
+                    "warning",
+                    "dtype",
+                    f"the gradient of {key} is of {np.asarray(gradient).dtype}, the parameter of {np.asarray(model.params[key]).dtype}",
+                    quantity=key,
+                )
             )
             break
     report.checked.append("a second call")
@@ -237,22 +290,37 @@ def configurations(cls: type) -> list[tuple[str, dict[str, Any], tuple[int, ...]
         variants = [
             ("three layers", {**base, "input_dim": 6, "hidden_dims": [5, 7]}, flat),
             ("no regularisation", {**base, "input_dim": 6, "hidden_dims": [5, 7], "reg": 0.0}, flat),
-            ("five layers", {**base, "input_dim": 6, "hidden_dims": [5, 7, 5, 4]}, flat),
             ("one hidden layer", {**base, "input_dim": 6, "hidden_dims": [5]}, flat),
             ("no hidden layer", {**base, "input_dim": 6, "hidden_dims": []}, flat),
+            ("five layers", {**base, "input_dim": 6, "hidden_dims": [5, 7, 5, 4]}, flat),
         ]
         if "normalization" in names:
-            variants += [(f"{n} norm", {**base, "input_dim": 6, "hidden_dims": [5, 7], "normalization": f"{n}norm"}, flat) for n in ("batch", "layer")]
+            variants += [
+                (f"{n} norm", {**base, "input_dim": 6, "hidden_dims": [5, 7], "normalization": f"{n}norm"}, flat)
+                for n in ("batch", "layer")
+            ]
         if "use_batchnorm" in names:
-            variants.append(("batch norm", {**base, "input_dim": 6, "hidden_dims": [5, 7], "use_batchnorm": True}, flat))
+            variants.append(
+                ("batch norm", {**base, "input_dim": 6, "hidden_dims": [5, 7], "use_batchnorm": True}, flat)
+            )
         if dropout:
             variants.append(("dropout", {**base, "input_dim": 6, "hidden_dims": [5, 7], dropout: 0.6, "seed": 5}, flat))
         return [(label, {k: v for k, v in a.items() if k in names}, s) for label, a, s in variants]
-    arguments = {**base, "input_dim": 6, "input_size": 6, "hidden_dim": 5, "hidden_size": 5, "output_size": 4, "std": 0.4}
+    arguments = {
+        **base,
+        "input_dim": 6,
+        "input_size": 6,
+        "hidden_dim": 5,
+        "hidden_size": 5,
+        "output_size": 4,
+        "std": 0.4,
+    }
     return [("a small net", {k: v for k, v in arguments.items() if k in names}, flat)]
 
 
-def check_model_class(cls: type, inputs: Callable[..., Any] | None = None, *, name: str = "", budget_s: float = 4.0) -> Report:
+def check_model_class(
+    cls: type, inputs: Callable[..., Any] | None = None, *, name: str = "", budget_s: float = 4.0
+) -> Report:
     """Check a course-style model class: small nets of it, one hidden layer, none, with and without norm and dropout, float32.
 
     `inputs(rng)` may return (model, X, y) for a class whose constructor has arguments of its own.
@@ -267,7 +335,7 @@ def check_model_class(cls: type, inputs: Callable[..., Any] | None = None, *, na
         np.random.seed(0)  # noqa: NPY002 - course code draws its weights from the global generator
         try:
             model = cls(**arguments)
-        except Exception as error:  # noqa: BLE001 - a variant that the class does not offer
+        except Exception as error:
             if label in ("three layers", "a small net"):
                 total.findings.append(exception_finding(error, None, f"{cls.__name__}({', '.join(arguments)}) raised"))
                 break
@@ -276,11 +344,15 @@ def check_model_class(cls: type, inputs: Callable[..., Any] | None = None, *, na
         for key, value in model.params.items():
             if not np.any(value) or key.startswith(("gamma", "beta")):
                 model.params[key] = np.asarray(value) + 0.3 * rng.standard_normal(np.shape(value))
-        report = check_model(model, rng.standard_normal(shape), rng.integers(0, 4, shape[0]), name=total.name, budget_s=budget_s)
+        report = check_model(
+            model, rng.standard_normal(shape), rng.integers(0, 4, shape[0]), name=total.name, budget_s=budget_s
+        )
         for finding in report.findings:
             if label not in ("three layers", "a small net"):
                 finding.message = f"{label}: {finding.message}"
-        total.findings += [f for f in report.findings if f.severity == "wrong" or f.message not in {g.message for g in total.findings}]
+        total.findings += [
+            f for f in report.findings if f.severity == "wrong" or f.message not in {g.message for g in total.findings}
+        ]
         total.lines = report.lines or total.lines
         total.sources |= report.sources
         total.checked.append(label)

@@ -32,7 +32,10 @@ class Derivative:
 
 
 def derivative_along(
-    function: Callable[[float], float], branches: Callable[[], int], scale: float = 1.0, steps: tuple[float, ...] = STEPS
+    function: Callable[[float], float],
+    branches: Callable[[], int],
+    scale: float = 1.0,
+    steps: tuple[float, ...] = STEPS,
 ) -> Derivative:
     """Derivative of `function(t)` at t = 0, where `branches()` fingerprints the branches that the last call took.
 

@@ -303,7 +303,11 @@ def check_optimizer(rule: Callable[..., Any], formula_name: str = "", *, steps: 
     if source is not None:
         file, node, _ = source
         path, line, code = relative_path(file.path), node.lineno, file.lines[node.lineno - 1].strip()
-        report.sources[f"{path}:{node.name}"] = {"path": path, "first": line, "text": file.lines[line - 1 : node.end_lineno]}
+        report.sources[f"{path}:{node.name}"] = {
+            "path": path,
+            "first": line,
+            "text": file.lines[line - 1 : node.end_lineno],
+        }
 
     def blame(cause: str, message: str) -> None:
         report.findings.append(Finding("wrong", cause, message, getattr(rule, "__name__", name), path, line, code))
@@ -315,7 +319,7 @@ def check_optimizer(rule: Callable[..., Any], formula_name: str = "", *, steps: 
                 runs[scale] = _walk(rule, dict(settings), _course(scale, steps, 1))
     except ArgumentError:
         raise
-    except Exception as error:  # noqa: BLE001 - the user's code may raise anything
+    except Exception as error:
         blame("exception", f"raised {type(error).__name__}: {error}")
         report.seconds = time.perf_counter() - started
         return report
@@ -335,16 +339,20 @@ def check_optimizer(rule: Callable[..., Any], formula_name: str = "", *, steps: 
 
 
 def _agree(runs: dict[float, list[Array]], formula: Formula, settings: State, steps: int) -> bool:
-    return all(_differs(path, _reference(formula, settings, _course(scale, steps, 1))) is None for scale, path in runs.items())
+    return all(
+        _differs(path, _reference(formula, settings, _course(scale, steps, 1))) is None for scale, path in runs.items()
+    )
 
 
-def _defaults_and_manners(rule: Callable[..., Any], name: str, settings: State, steps: int, blame: Callable[[str, str], None]) -> None:
+def _defaults_and_manners(
+    rule: Callable[..., Any], name: str, settings: State, steps: int, blame: Callable[[str, str], None]
+) -> None:
     parameters = list(inspect.signature(rule).parameters.values())
     if name in DEFAULTS and len(parameters) > 2 and parameters[2].default is None:
         gradients = _course(1.0, 5, 2)
         try:
             yours = _walk(rule, None, gradients)
-        except Exception as error:  # noqa: BLE001
+        except Exception as error:
             blame("exception", f"without a config it raised {type(error).__name__}: {error}")
             return
         if all(_differs(yours, _reference(f, DEFAULTS[name], gradients)) is not None for f in FORMULAS[name][1]):

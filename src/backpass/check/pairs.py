@@ -27,7 +27,9 @@ class Target:
 def find(namespace: dict[str, Any], module_name: str) -> list[Target]:
     """Everything in a module that can be checked; only what the module itself defines."""
     functions = {
-        n: f for n, f in namespace.items() if inspect.isfunction(f) and getattr(f, "__module__", module_name) == module_name
+        n: f
+        for n, f in namespace.items()
+        if inspect.isfunction(f) and getattr(f, "__module__", module_name) == module_name
     }
     forwards = {n: m for n in functions if (m := FORWARD.match(n))}
     backwards = {n: m for n in functions if (m := BACKWARD.match(n))}
@@ -63,4 +65,8 @@ def _partner(backward: re.Match[str], forwards: dict[str, re.Match[str]]) -> str
 def _is_rule(function: Any) -> bool:
     """`rule(w, dw, config=None)`."""
     names = list(inspect.signature(function).parameters)
-    return len(names) >= 2 and names[0].lower() in ("w", "x", "param", "theta") and names[1].lower() in ("dw", "dx", "grad", "g", "dtheta")
+    return (
+        len(names) >= 2
+        and names[0].lower() in ("w", "x", "param", "theta")
+        and names[1].lower() in ("dw", "dx", "grad", "g", "dtheta")
+    )

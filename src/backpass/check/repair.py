@@ -167,7 +167,9 @@ def asides(definition: ast.FunctionDef, statements: list[ast.stmt]) -> list[ast.
         wanted |= {n.id for s in new for n in ast.walk(s) if isinstance(n, ast.Name)}
 
 
-def edits_of(definition: ast.FunctionDef, statements: list[ast.stmt], scope: Scope, *, insert: bool = True) -> list[Edit]:
+def edits_of(
+    definition: ast.FunctionDef, statements: list[ast.stmt], scope: Scope, *, insert: bool = True
+) -> list[Edit]:
     """All edits of some statements, cheapest first."""
     found: list[Edit] = []
     for statement in statements:
@@ -186,7 +188,9 @@ def _of_statement(definition: ast.FunctionDef, statement: ast.stmt, scope: Scope
             test = slot.get()
             if isinstance(test, ast.Compare) and not isinstance(test.comparators[0], ast.Constant | ast.Name):
                 continue
-            if isinstance(test, ast.Compare) and (not isinstance(c := test.comparators[0], ast.Constant) or type(c.value) in (int, float)):
+            if isinstance(test, ast.Compare) and (
+                not isinstance(c := test.comparators[0], ast.Constant) or type(c.value) in (int, float)
+            ):
                 yield from _comparison_edits(slot, test)
         return
     if isinstance(statement, ast.AugAssign) and isinstance(statement.op, ast.Add | ast.Sub):
@@ -272,33 +276,65 @@ def _store_edits(definition: ast.FunctionDef, statement: ast.stmt) -> Iterator[E
     def put(node: ast.stmt) -> None:
         home[index] = node
 
-    if isinstance(target, ast.Subscript) or isinstance(statement, ast.AugAssign) or _assigned_before(definition, statement, target.id):
+    if (
+        isinstance(target, ast.Subscript)
+        or isinstance(statement, ast.AugAssign)
+        or _assigned_before(definition, statement, target.id)
+    ):
         cost = 0.95 if isinstance(target, ast.Subscript) else 1.4
-        yield Edit(cost, key, statement.lineno, ast.unparse(statement), ast.unparse(new), "", lambda: put(new), lambda: put(statement))
+        yield Edit(
+            cost,
+            key,
+            statement.lineno,
+            ast.unparse(statement),
+            ast.unparse(new),
+            "",
+            lambda: put(new),
+            lambda: put(statement),
+        )
     if isinstance(statement, ast.AugAssign) and isinstance(target, ast.Subscript):
         text = f"np.add.at({ast.unparse(target.value)}, {ast.unparse(target.slice)}, {ast.unparse(statement.value)})"
         if ":" not in ast.unparse(target.slice):
             at = ast.fix_missing_locations(ast.copy_location(ast.Expr(parse(text)), statement))
-            yield Edit(0.9, "overlap", statement.lineno, ast.unparse(statement), text, "", lambda: put(at), lambda: put(statement))
+            yield Edit(
+                0.9,
+                "overlap",
+                statement.lineno,
+                ast.unparse(statement),
+                text,
+                "",
+                lambda: put(at),
+                lambda: put(statement),
+            )
     nothing = ast.copy_location(ast.Pass(), statement)
     mention = _names(statement.value) | _names(target)
-    key = "mask_twice" if any(MASK.search(n) for n in mention) else "regularisation" if "reg" in mention else "extra_term"
-    if isinstance(statement, ast.If):
-        for slot in _slots(statement, "test", None, "index", line):
-            test = slot.get()
-            if isinstance(test, ast.Compare) and not isinstance(test.comparators[0], ast.Constant | ast.Name):
-                continue
-            if isinstance(test, ast.Compare) and (not isinstance(c := test.comparators[0], ast.Constant) or type(c.value) in (int, float)):
-                yield from _comparison_edits(slot, test)
-        return
+    key = (
+        "mask_twice" if any(MASK.search(n) for n in mention) else "regularisation" if "reg" in mention else "extra_term"
+    )
     if isinstance(statement, ast.AugAssign) and isinstance(statement.op, ast.Mult | ast.Div):
-        key = "mask_twice" if key == "mask_twice" else "factor" if isinstance(statement.value, ast.Constant) else "extra_factor"
-    yield Edit(1.6, key, statement.lineno, ast.unparse(statement), "", ast.unparse(statement.value), lambda: put(nothing), lambda: put(statement))
+        key = (
+            "mask_twice"
+            if key == "mask_twice"
+            else "factor"
+            if isinstance(statement.value, ast.Constant)
+            else "extra_factor"
+        )
+    yield Edit(
+        1.6,
+        key,
+        statement.lineno,
+        ast.unparse(statement),
+        "",
+        ast.unparse(statement.value),
+        lambda: put(nothing),
+        lambda: put(statement),
+    )
 
 
 def _assigned_before(definition: ast.FunctionDef, statement: ast.stmt, name: str) -> bool:
     return any(
-        isinstance(n, ast.Name) and isinstance(n.ctx, ast.Store) and n.id == name and n.lineno < statement.lineno for n in ast.walk(definition)
+        isinstance(n, ast.Name) and isinstance(n.ctx, ast.Store) and n.id == name and n.lineno < statement.lineno
+        for n in ast.walk(definition)
     )
 
 
@@ -325,12 +361,22 @@ def _of_constant_or_index(slot: Slot, scope: Scope) -> Iterator[Edit]:
     """Edits of an index or of the bounds of a loop: off by one, and one size for another."""
     node = slot.get()
     if isinstance(node, ast.Constant) and type(node.value) is int:
-        of_shape = isinstance(slot.parent, ast.Subscript) and isinstance(slot.parent.value, ast.Attribute) and slot.parent.value.attr == "shape"
+        of_shape = (
+            isinstance(slot.parent, ast.Subscript)
+            and isinstance(slot.parent.value, ast.Attribute)
+            and slot.parent.value.attr == "shape"
+        )
         for new in (node.value + 1, node.value - 1):
-            yield _set_edit(1.2, "factor" if of_shape else "window", slot, number(new), str(node.value), show=_around(slot))
+            yield _set_edit(
+                1.2, "factor" if of_shape else "window", slot, number(new), str(node.value), show=_around(slot)
+            )
     elif isinstance(node, ast.Name) and isinstance(node.ctx, ast.Load):
         for other, value in scope.scalars.items():
-            if other != node.id and type(value) is int and (other.isidentifier() or "stride" in other or "pad" in other):
+            if (
+                other != node.id
+                and type(value) is int
+                and (other.isidentifier() or "stride" in other or "pad" in other)
+            ):
                 yield _set_edit(1.7, "window", slot, parse(other), node.id)
         if not isinstance(slot.parent, ast.Call):
             for op in (ast.Add(), ast.Sub()):
@@ -356,7 +402,9 @@ def _of_constant_or_index(slot: Slot, scope: Scope) -> Iterator[Edit]:
             if bound is None or isinstance(bound, ast.Constant):
                 continue
             for op in (ast.Add(), ast.Sub()):
-                shifted = ast.Slice(**{"lower": node.lower, "upper": node.upper, "step": node.step, part: binary(bound, op, number(1))})
+                shifted = ast.Slice(
+                    **{"lower": node.lower, "upper": node.upper, "step": node.step, part: binary(bound, op, number(1))}
+                )
                 yield _set_edit(1.9, "window", slot, shifted, show=slot)  # type: ignore[arg-type]
         if node.lower is not None and node.upper is not None:
             for op in (ast.Add(), ast.Sub()):
@@ -373,7 +421,11 @@ def _of_constant_or_index(slot: Slot, scope: Scope) -> Iterator[Edit]:
                 ]
                 if any(a is not b for a, b in zip(moved, node.elts, strict=True)):
                     yield _set_edit(1.7, "window", slot, ast.Tuple(moved, ast.Load()))
-    if isinstance(node, ast.Name) and isinstance(scope.arrays.get(node.id), np.ndarray) and scope.arrays[node.id].dtype.kind == "b":
+    if (
+        isinstance(node, ast.Name)
+        and isinstance(scope.arrays.get(node.id), np.ndarray)
+        and scope.arrays[node.id].dtype.kind == "b"
+    ):
         yield _set_edit(1.9, "mask_inverted", slot, ast.UnaryOp(ast.Invert(), node), node.id)
 
 
@@ -407,7 +459,12 @@ def _key_of_factor(node: ast.expr, scope: Scope, present: bool) -> str:
         return "keep_prob"
     if any(MASK.search(n) for n in names) or isinstance(node, ast.Compare):
         return "mask_twice" if present else "mask_missing"
-    if not names or text in scope.sizes or all(isinstance(scope.scalars.get(n), int) for n in names) or ".shape" in text:
+    if (
+        not names
+        or text in scope.sizes
+        or all(isinstance(scope.scalars.get(n), int) for n in names)
+        or ".shape" in text
+    ):
         return "factor"
     if any(GAMMA.match(n) for n in names) and not present:
         return "gamma_missing"
@@ -451,14 +508,28 @@ def _number_edits(slot: Slot, node: ast.Constant) -> Iterator[Edit]:
     value = node.value
     assert isinstance(value, int | float)
     key = "power" if slot.role == "exponent" else "factor"
-    candidates: set[float] = {value + 1, value - 1, value * 2, value / 2, value + 2, value - 0.5, value + 0.5, 1, 0.5, 2, 3}
+    candidates: set[float] = {
+        value + 1,
+        value - 1,
+        value * 2,
+        value / 2,
+        value + 2,
+        value - 0.5,
+        value + 0.5,
+        1,
+        0.5,
+        2,
+        3,
+    }
     for new in sorted(candidates - {value}, key=lambda v: (abs(v - value), v)):
         if new == 0 and slot.role not in ("term", "argument"):
             continue
         clean = int(new) if float(new).is_integer() and isinstance(value, int) else new
         yield _set_edit(1.0 if key == "power" else 1.1, key, slot, number(clean), str(value), show=_around(slot))
     if value:
-        yield _set_edit(0.9, "power" if slot.role == "exponent" else "sign", slot, number(-value), str(value), show=_around(slot))
+        yield _set_edit(
+            0.9, "power" if slot.role == "exponent" else "sign", slot, number(-value), str(value), show=_around(slot)
+        )
 
 
 def _around(slot: Slot) -> Slot:
@@ -472,16 +543,32 @@ def _around(slot: Slot) -> Slot:
 def _operation_edits(slot: Slot, node: ast.BinOp, scope: Scope) -> Iterator[Edit]:
     left, right = node.left, node.right
     if isinstance(node.op, ast.Add | ast.Sub):
-        yield _set_edit(1.0, "sign", slot, binary(left, ast.Sub() if isinstance(node.op, ast.Add) else ast.Add(), right))
+        yield _set_edit(
+            1.0, "sign", slot, binary(left, ast.Sub() if isinstance(node.op, ast.Add) else ast.Add(), right)
+        )
         yield _set_edit(1.6, "operation", slot, binary(left, ast.Mult(), right))
-        key = "eps" if any(EPS.match(n) for n in _names(right)) else "regularisation" if "reg" in _names(right) else "extra_term"
+        key = (
+            "eps"
+            if any(EPS.match(n) for n in _names(right))
+            else "regularisation"
+            if "reg" in _names(right)
+            else "extra_term"
+        )
         yield _set_edit(1.3, key, slot, left, ast.unparse(right))
-        yield _set_edit(1.35, "extra_term", slot, right if isinstance(node.op, ast.Add) else ast.UnaryOp(ast.USub(), right), ast.unparse(left))
+        yield _set_edit(
+            1.35,
+            "extra_term",
+            slot,
+            right if isinstance(node.op, ast.Add) else ast.UnaryOp(ast.USub(), right),
+            ast.unparse(left),
+        )
         if isinstance(left, ast.Call) and _called(left) == "sqrt" and left.args:
             new = ast.Call(left.func, [binary(left.args[0], node.op, right)], left.keywords)
             yield _set_edit(0.9, "eps", slot, new, ast.unparse(right))
         if isinstance(left, ast.BinOp) and isinstance(left.op, ast.Pow):
-            yield _set_edit(0.9, "eps", slot, binary(binary(left.left, node.op, right), ast.Pow(), left.right), ast.unparse(right))
+            yield _set_edit(
+                0.9, "eps", slot, binary(binary(left.left, node.op, right), ast.Pow(), left.right), ast.unparse(right)
+            )
     elif isinstance(node.op, ast.Mult | ast.Div):
         flipped: ast.operator = ast.Div() if isinstance(node.op, ast.Mult) else ast.Mult()
         yield _set_edit(1.05, _key_of_flip(right, scope), slot, binary(left, flipped, right), ast.unparse(right))
@@ -503,7 +590,9 @@ def _key_of_flip(node: ast.expr, scope: Scope) -> str:
     return key if key in ("factor", "keep_prob", "mask_missing") else "power"
 
 
-def _product_edits(slot: Slot, left: ast.expr, right: ast.expr, make: Callable[[ast.expr, ast.expr], ast.expr]) -> Iterator[Edit]:
+def _product_edits(
+    slot: Slot, left: ast.expr, right: ast.expr, make: Callable[[ast.expr, ast.expr], ast.expr]
+) -> Iterator[Edit]:
     def turned(e: ast.expr) -> ast.expr:
         return e.value if isinstance(e, ast.Attribute) and e.attr == "T" else ast.Attribute(e, "T", ast.Load())
 
@@ -517,12 +606,20 @@ def _product_edits(slot: Slot, left: ast.expr, right: ast.expr, make: Callable[[
 
 
 def _called(node: ast.Call) -> str:
-    return node.func.attr if isinstance(node.func, ast.Attribute) else node.func.id if isinstance(node.func, ast.Name) else ""
+    return (
+        node.func.attr
+        if isinstance(node.func, ast.Attribute)
+        else node.func.id
+        if isinstance(node.func, ast.Name)
+        else ""
+    )
 
 
 def _operand(node: ast.Call) -> ast.expr | None:
     """The array that a call like `np.sum(a, ...)` or `a.sum(...)` works on."""
-    if isinstance(node.func, ast.Attribute) and not (isinstance(node.func.value, ast.Name) and node.func.value.id in ("np", "numpy", "math")):
+    if isinstance(node.func, ast.Attribute) and not (
+        isinstance(node.func.value, ast.Name) and node.func.value.id in ("np", "numpy", "math")
+    ):
         return node.func.value
     return node.args[0] if node.args else None
 
@@ -549,23 +646,39 @@ def _call_edits(slot: Slot, node: ast.Call, scope: Scope) -> Iterator[Edit]:
                 yield _set_edit(1.0 if kept is keep else 1.6, "axis", slot, new)
         axis_keyword = [] if old_axis is None else [ast.keyword("axis", old_axis)]
         toggled = [] if keep else [ast.keyword("keepdims", parse("True"))]
-        yield _set_edit(0.95, "keepdims", slot, ast.Call(node.func, [] if method else [operand], others + axis_keyword + toggled))
+        yield _set_edit(
+            0.95, "keepdims", slot, ast.Call(node.func, [] if method else [operand], others + axis_keyword + toggled)
+        )
         for text, value in scope.arrays.items():
             if text not in _names(node) and np.ndim(value) <= 2:
                 yield _set_edit(2.0, "wrong_variable", slot, parse(text), name)
         for other in ("max", "min"):
             if name != other and isinstance(node.func, ast.Attribute):
-                yield _set_edit(1.5, "function", slot, ast.Call(ast.Attribute(node.func.value, other, ast.Load()), node.args, node.keywords), name)
+                yield _set_edit(
+                    1.5,
+                    "function",
+                    slot,
+                    ast.Call(ast.Attribute(node.func.value, other, ast.Load()), node.args, node.keywords),
+                    name,
+                )
         for other in ("sum", "mean"):
             if name != other and isinstance(node.func, ast.Attribute):
                 function = ast.Attribute(node.func.value, other, ast.Load())
-                yield _set_edit(0.95, "mean_for_sum" if name == "mean" else "factor", slot, ast.Call(function, node.args, node.keywords), name)
+                yield _set_edit(
+                    0.95,
+                    "mean_for_sum" if name == "mean" else "factor",
+                    slot,
+                    ast.Call(function, node.args, node.keywords),
+                    name,
+                )
         yield _set_edit(1.4, "extra_sum", slot, operand, name)
     elif name in ("dot", "matmul"):
         if method and len(node.args) == 1 and operand is not None:
             function = node.func
             assert isinstance(function, ast.Attribute)
-            yield from _product_edits(slot, operand, node.args[0], lambda a, b: ast.Call(ast.Attribute(a, function.attr, ast.Load()), [b], []))
+            yield from _product_edits(
+                slot, operand, node.args[0], lambda a, b: ast.Call(ast.Attribute(a, function.attr, ast.Load()), [b], [])
+            )
         elif len(node.args) == 2:
             yield from _product_edits(slot, node.args[0], node.args[1], lambda a, b: ast.Call(node.func, [a, b], []))
     elif name == "sqrt" and operand is not None:
@@ -575,14 +688,37 @@ def _call_edits(slot: Slot, node: ast.Call, scope: Scope) -> Iterator[Edit]:
             yield _set_edit(1.4, "eps", slot, binary(node, ast.Add(), parse(text)), text)
         if isinstance(operand, ast.BinOp) and isinstance(operand.op, ast.Add):
             yield _set_edit(1.3, "eps", slot, binary(ast.Call(node.func, [operand.left], []), ast.Add(), operand.right))
-    elif name in ("maximum", "exp", "log", "abs", "square", "tanh", "sin", "cos", "sinh", "cosh", "sign") and operand is not None:
+    elif (
+        name in ("maximum", "exp", "log", "abs", "square", "tanh", "sin", "cos", "sinh", "cosh", "sign")
+        and operand is not None
+    ):
         yield _set_edit(1.5, "function", slot, operand, name)
-        partners = {"sin": "cos", "cos": "sin", "tanh": "cosh", "exp": "log", "log": "exp", "maximum": "minimum", "abs": "sign"}
+        partners = {
+            "sin": "cos",
+            "cos": "sin",
+            "tanh": "cosh",
+            "exp": "log",
+            "log": "exp",
+            "maximum": "minimum",
+            "abs": "sign",
+        }
         if name in partners and isinstance(node.func, ast.Attribute):
-            yield _set_edit(1.3, "function", slot, ast.Call(ast.Attribute(node.func.value, partners[name], ast.Load()), node.args, node.keywords), name)
+            yield _set_edit(
+                1.3,
+                "function",
+                slot,
+                ast.Call(ast.Attribute(node.func.value, partners[name], ast.Load()), node.args, node.keywords),
+                name,
+            )
     elif name in ("argmax", "argmin") and isinstance(node.func, ast.Attribute):
         other = "argmin" if name == "argmax" else "argmax"
-        yield _set_edit(1.0, "argmax", slot, ast.Call(ast.Attribute(node.func.value, other, ast.Load()), node.args, node.keywords), name)
+        yield _set_edit(
+            1.0,
+            "argmax",
+            slot,
+            ast.Call(ast.Attribute(node.func.value, other, ast.Load()), node.args, node.keywords),
+            name,
+        )
     elif name == "where" and len(node.args) == 3:
         test, yes, no = node.args
         yield _set_edit(1.1, "mask_inverted", slot, ast.Call(node.func, [test, no, yes], []))
@@ -634,13 +770,24 @@ def _name_edits(slot: Slot, node: ast.Name, scope: Scope) -> Iterator[Edit]:
             if type(mine) is int and type(candidate) is int and other != node.id and (STRIDE.search(other)):
                 yield _set_edit(1.3, "window", slot, binary(node, ast.Mult(), parse(other)), node.id)
         for other, candidate in scope.scalars.items():
-            if other != node.id and candidate != mine and type(candidate) in (int, float) and type(candidate) is type(mine):
+            if (
+                other != node.id
+                and candidate != mine
+                and type(candidate) in (int, float)
+                and type(candidate) is type(mine)
+            ):
                 yield _set_edit(1.6, "factor", slot, parse(other), node.id, show=_around(slot))
         if isinstance(mine, int):
             for op in (ast.Sub(), ast.Add()):
                 yield _set_edit(1.7, "factor", slot, binary(node, op, number(1)), node.id, show=_around(slot))
         elif isinstance(mine, float):
-            yield _set_edit(1.5, "keep_prob" if KEEP.search(node.id) else "factor", slot, binary(number(1), ast.Sub(), node), node.id)
+            yield _set_edit(
+                1.5,
+                "keep_prob" if KEEP.search(node.id) else "factor",
+                slot,
+                binary(number(1), ast.Sub(), node),
+                node.id,
+            )
 
 
 def _insertions(slot: Slot, node: ast.expr, scope: Scope) -> Iterator[Edit]:
@@ -657,7 +804,10 @@ def _insertions(slot: Slot, node: ast.expr, scope: Scope) -> Iterator[Edit]:
     if any(EPS.match(n) for n in _names(node)) and isinstance(node, ast.BinOp) and isinstance(node.op, ast.Add):
         yield _set_edit(1.5, "power", slot, ast.Call(parse("np.sqrt"), [node], []), "sqrt")
     if outer or slot.role == "argument":
-        for text, value in [*scope.scalars.items(), *((t, v) for t, v in scope.sizes.items() if t not in scope.scalars)]:
+        for text, value in [
+            *scope.scalars.items(),
+            *((t, v) for t, v in scope.sizes.items() if t not in scope.scalars),
+        ]:
             if not isinstance(value, int | float) or value in (0, 1) or not _is_expression(text):
                 continue
             factor = parse(text)
@@ -676,11 +826,17 @@ def _insertions(slot: Slot, node: ast.expr, scope: Scope) -> Iterator[Edit]:
             key = "power" if text in mentioned and text not in scope.gradients else _key_of_factor(factor, scope, False)
             yield _set_edit(2.0 + step + again, key, slot, binary(node, ast.Mult(), factor), text)
             if not mask and text not in scope.gradients:
-                yield _set_edit(2.1 + step + again, "extra_factor" if again else key, slot, binary(node, ast.Div(), factor), text)
+                yield _set_edit(
+                    2.1 + step + again, "extra_factor" if again else key, slot, binary(node, ast.Div(), factor), text
+                )
                 if outer:
-                    yield _set_edit(2.15 + step, "mask_missing", slot, binary(node, ast.Mult(), parse(f"({text} > 0)")), text)
+                    yield _set_edit(
+                        2.15 + step, "mask_missing", slot, binary(node, ast.Mult(), parse(f"({text} > 0)")), text
+                    )
                     for slope in (f"(1 - {text})", f"(1 - {text}**2)"):
-                        yield _set_edit(2.3 + step, "missing_factor", slot, binary(node, ast.Mult(), parse(slope)), text)
+                        yield _set_edit(
+                            2.3 + step, "missing_factor", slot, binary(node, ast.Mult(), parse(slope)), text
+                        )
         for axis in ("0", "1", "-1", None, "(0, 2, 3)"):
             call = parse(f"x.sum({'' if axis is None else 'axis=' + axis})")
             assert isinstance(call, ast.Call)
@@ -765,7 +921,7 @@ def search(
                         found.append(Repair(edit, function, gained, complete))
                         if complete:
                             best = min(best, edit.cost)
-        except Exception:  # noqa: BLE001 - an edit may make the user's code fail in any way; then it is no repair
+        except Exception:
             continue
         finally:
             edit.undo()

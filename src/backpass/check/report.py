@@ -67,7 +67,9 @@ class Report:
     findings: list[Finding] = field(default_factory=list)
     gradients: list[GradientRow] = field(default_factory=list)
     lines: list[LineMark] = field(default_factory=list)
-    sources: dict[str, dict[str, Any]] = field(default_factory=dict)  # path -> {"first": line, "text": [...]} per function
+    sources: dict[str, dict[str, Any]] = field(
+        default_factory=dict
+    )  # path -> {"first": line, "text": [...]} per function
     checked: list[str] = field(default_factory=list)  # what was tried, in words
     seconds: float = 0.0
 
@@ -124,7 +126,10 @@ class Report:
         blocks: list[RenderableType] = []
         head = Text.assemble((self.name, "bold"), "  ")
         if self.ok:
-            head.append("right" if self.gradients or self.checked else "not checked", style="bold green" if self.gradients else "yellow")
+            head.append(
+                "right" if self.gradients or self.checked else "not checked",
+                style="bold green" if self.gradients else "yellow",
+            )
             worst = max((g.error for g in self.gradients if g.status == "right"), default=None)
             if worst is not None:
                 head.append(f"  largest relative error {worst:.1e}", style="dim")
@@ -164,7 +169,13 @@ def _gradient_line(rows: list[GradientRow]) -> RenderableType:
         colour = COLOURS.get(row.status, "yellow")
         kinks = f"{row.kinks} at kinks left out" if row.kinks else ""
         error = "" if row.error != row.error else f"error {row.error:.1e}"
-        table.add_row(Text(f"d{row.name}" if not row.name.startswith("d") else row.name), Text(row.status, style=colour), error, escape(kinks), escape(row.note))
+        table.add_row(
+            Text(f"d{row.name}" if not row.name.startswith("d") else row.name),
+            Text(row.status, style=colour),
+            error,
+            escape(kinks),
+            escape(row.note),
+        )
     return table
 
 

@@ -76,11 +76,19 @@ def _split_dotted(target: str) -> tuple[str, str]:
             found = None
         if found is not None:
             return name, ".".join(parts[count:])
-    raise ArgumentError(f"{target!r} is neither a Python file nor the name of something importable; try my_layers.py or my_layers.py:batchnorm")
+    raise ArgumentError(
+        f"{target!r} is neither a Python file nor the name of something importable; try my_layers.py or my_layers.py:batchnorm"
+    )
 
 
 def examine(
-    target: str, *, inputs: str = "", timeout_s: float = 60.0, memory_mb: int = 4096, budget_s: float = 3.0, on_start: Any = None
+    target: str,
+    *,
+    inputs: str = "",
+    timeout_s: float = 60.0,
+    memory_mb: int = 4096,
+    budget_s: float = 3.0,
+    on_start: Any = None,
 ) -> list[Report]:
     """Check everything in a file (or one thing of it) in processes with limits.
 
@@ -130,7 +138,13 @@ def examine(
 
 def _one_child(request: Request, reports: list[Report], on_start: Any) -> tuple[bool, list[str]]:
     """Run one child; returns whether it got to the end, and the names of the targets that it began."""
-    environment = {**os.environ, "OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1", "PYTHONFAULTHANDLER": "1"}
+    environment = {
+        **os.environ,
+        "OPENBLAS_NUM_THREADS": "1",
+        "OMP_NUM_THREADS": "1",
+        "MKL_NUM_THREADS": "1",
+        "PYTHONFAULTHANDLER": "1",
+    }
     with tempfile.TemporaryFile() as words:
         child = subprocess.Popen(
             [sys.executable, "-W", "ignore", "-m", "backpass.check.sandbox", request.to_json()],
@@ -189,7 +203,10 @@ def _obituary(request: Request, begun: list[str], why: str, code: int | None, wo
     name = begun[-1] if begun else request.source
     path = request.source
     frames = re.findall(r'File "([^"]+)", line (\d+) in (\S+)', words)
-    place = next(((p, int(n), f) for p, n, f in frames if request.source.endswith(".py") and Path(p).name == Path(path).name), None)
+    place = next(
+        ((p, int(n), f) for p, n, f in frames if request.source.endswith(".py") and Path(p).name == Path(path).name),
+        None,
+    )
     if why == "timeout":
         message = f"did not finish in {request.timeout_s:g} s: an endless loop, or far too much work"
         cause = "timeout"
@@ -258,10 +275,13 @@ def _serve(request: Request, out: Any) -> None:
     with _captured() as printed:
         try:
             module = load(request.source)
-        except BaseException as error:  # noqa: BLE001 - SystemExit and the like in the user's file are findings too
+        except BaseException as error:
             from backpass.check.doctor import exception_finding
 
-            say("report", report=_as_plain(Report(request.source, [exception_finding(error, None, "importing the file raised")])))
+            say(
+                "report",
+                report=_as_plain(Report(request.source, [exception_finding(error, None, "importing the file raised")])),
+            )
             say("end")
             return
         inputs = _inputs_of(request, module)
@@ -308,7 +328,16 @@ def _check_target(target: Any, inputs: Any, budget_s: float) -> Report:
         if target.kind == "model":
             return check_model_class(target.first, None, name=target.name, budget_s=budget_s)
         if not formula_of(target.name):
-            return Report(target.name, [Finding("note", "not_checked", "an update rule whose name tells no formula; use check_optimizer(rule, formula_name)")])
+            return Report(
+                target.name,
+                [
+                    Finding(
+                        "note",
+                        "not_checked",
+                        "an update rule whose name tells no formula; use check_optimizer(rule, formula_name)",
+                    )
+                ],
+            )
         return check_optimizer(target.first)
     except ArgumentError as error:
         return Report(target.name, [Finding("note", "not_checked", str(error))])
@@ -316,7 +345,7 @@ def _check_target(target: Any, inputs: Any, budget_s: float) -> Report:
         return Report(target.name, [Finding("wrong", "exception", str(error))])
     except MemoryError:
         return Report(target.name, [Finding("wrong", "exception", "the memory limit was reached")])
-    except BaseException as error:  # noqa: BLE001 - sys.exit() in the user's code must not end the others' check
+    except BaseException as error:
         return Report(target.name, [exception_finding(error, None, "it raised")])
 
 

@@ -22,8 +22,14 @@ from backpass.errors import ArgumentError
 
 Array = NDArray[np.float64]
 
-UPSTREAM = re.compile(r"^(d(out|y|z|h|a|o|output|next.*|loss.*|l_.*|_?prev.*)?|d\w+|grad\w*|g|gy|gout|upstream\w*|delta\w*|err(or)?|\w+_grad|up|top_diff)$", re.I)
-CACHE = re.compile(r"^(cache\w*|ctx|context|saved\w*|mem(ory)?|tape|state|store|c|tmp|info|memo|stuff|aux|residuals?|fwd\w*|meta)$", re.I)
+UPSTREAM = re.compile(
+    r"^(d(out|y|z|h|a|o|output|next.*|loss.*|l_.*|_?prev.*)?|d\w+|grad\w*|g|gy|gout|upstream\w*|delta\w*|err(or)?|\w+_grad|up|top_diff)$",
+    re.I,
+)
+CACHE = re.compile(
+    r"^(cache\w*|ctx|context|saved\w*|mem(ory)?|tape|state|store|c|tmp|info|memo|stuff|aux|residuals?|fwd\w*|meta)$",
+    re.I,
+)
 NOT_LEAVES = re.compile(r"(running|moving|^eps|epsilon|^rng$|^seed$|^mask$|^y$|^label|^target)", re.I)
 
 
@@ -68,7 +74,10 @@ def stems(name: str) -> list[str]:
         match = re.match(pattern, low)
         if match:
             stem = match.group(1).strip("_")
-            for candidate in (stem, re.sub(r"(_?\d+|_+(a|b|tmp|part|total|sum|new|direct|from.*|via.*|through.*))$", "", stem)):
+            for candidate in (
+                stem,
+                re.sub(r"(_?\d+|_+(a|b|tmp|part|total|sum|new|direct|from.*|via.*|through.*))$", "", stem),
+            ):
                 plain = candidate.replace("_", "")
                 if plain and plain not in found:
                     found.append(plain)
@@ -191,13 +200,17 @@ class Layer(Subject):
         self.binding = bind_backward(backward, list(arguments), self.last_result)
         self.outputs = self._outputs(self.last_result)
         if not any(is_real(o) for o in self.outputs):
-            raise NotCheckable(f"{getattr(forward, '__name__', 'forward')} returned no array of floating-point numbers; nothing can be differentiated")
+            raise NotCheckable(
+                f"{getattr(forward, '__name__', 'forward')} returned no array of floating-point numbers; nothing can be differentiated"
+            )
         self.upstream = self._draw(seed)
         self.returned_names = returned_names(program, backward)
 
     def _draw(self, seed: int) -> list[Array]:
         rng = np.random.default_rng([seed, 77])
-        return [rng.standard_normal(np.shape(o)) if np.ndim(o) else np.float64(rng.standard_normal()) for o in self.outputs]  # type: ignore[misc]
+        return [
+            rng.standard_normal(np.shape(o)) if np.ndim(o) else np.float64(rng.standard_normal()) for o in self.outputs
+        ]  # type: ignore[misc]
 
     def _call_forward(self, leaves: dict[str, Array]) -> Any:
         arguments = {k: leaves[k].copy() if k in leaves else fresh(v) for k, v in self.arguments.items()}
@@ -210,7 +223,9 @@ class Layer(Subject):
     def loss(self, leaves: dict[str, Array]) -> float:
         self.randomness.rewind()
         outputs = self._outputs(self._call_forward(leaves))
-        return float(sum(np.sum(np.asarray(o, dtype=np.float64) * d) for o, d in zip(outputs, self.upstream, strict=True)))
+        return float(
+            sum(np.sum(np.asarray(o, dtype=np.float64) * d) for o, d in zip(outputs, self.upstream, strict=True))
+        )
 
     def call_backward(self, upstream: list[Any], result: Any, arguments: dict[str, Any]) -> Any:
         """The user's backward on a result of the user's forward."""
@@ -238,7 +253,14 @@ class Loss(Subject):
 
     joint = True
 
-    def __init__(self, function: Callable[..., Any], arguments: dict[str, Any], program: Program, wrt: list[str] | None = None, name: str = "") -> None:
+    def __init__(
+        self,
+        function: Callable[..., Any],
+        arguments: dict[str, Any],
+        program: Program,
+        wrt: list[str] | None = None,
+        name: str = "",
+    ) -> None:
         leaves = {
             k: np.asarray(v, dtype=np.float64)
             for k, v in arguments.items()
@@ -248,7 +270,9 @@ class Loss(Subject):
         self.name = name or getattr(function, "__name__", "loss")
         result = self._call(leaves)
         if not isinstance(result, tuple) or len(result) < 2 or np.ndim(result[0]) != 0:
-            raise NotCheckable(f"{self.name} should return (loss, gradient), with the loss a single number; it returned {describe(result)}")
+            raise NotCheckable(
+                f"{self.name} should return (loss, gradient), with the loss a single number; it returned {describe(result)}"
+            )
         names = returned_names(program, function)[1:]
         gradients = [g for g in result[1:] if g is not None]
         if wrt:
@@ -260,7 +284,9 @@ class Loss(Subject):
         self.returned_names = names
 
     def _call(self, leaves: dict[str, Array]) -> Any:
-        return call_with(self.function, {k: leaves[k].copy() if k in leaves else fresh(v) for k, v in self.arguments.items()})
+        return call_with(
+            self.function, {k: leaves[k].copy() if k in leaves else fresh(v) for k, v in self.arguments.items()}
+        )
 
     def loss(self, leaves: dict[str, Array]) -> float:
         self.randomness.rewind()
@@ -334,7 +360,9 @@ def bind_backward(backward: Callable[..., Any], forward_arguments: list[str], re
     name = getattr(backward, "__name__", "backward")
     try:
         parameters = [
-            p for p in inspect.signature(backward).parameters.values() if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)
+            p
+            for p in inspect.signature(backward).parameters.values()
+            if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)
         ]
     except (TypeError, ValueError):
         return Binding([("upstream", 0), ("cache", 0)], 1)
@@ -353,7 +381,9 @@ def bind_backward(backward: Callable[..., Any], forward_arguments: list[str], re
     caches = sum(r is not None and r[0] == "cache" for r in roles)
     free = [i for i, r in enumerate(roles) if r is None and parameters[i].default is inspect.Parameter.empty]
     looks = [i for i in free if UPSTREAM.match(names[i])] or free[:1]
-    if has_cache and caches == 0 and len(free) > 1:  # an unusual name for the cache: the parameter that is not an upstream gradient
+    if (
+        has_cache and caches == 0 and len(free) > 1
+    ):  # an unusual name for the cache: the parameter that is not an upstream gradient
         others = [i for i in free if i not in looks] or free[-1:]
         roles[others[0]] = ("cache", 0)
         free = [i for i in free if i != others[0]]
@@ -395,7 +425,9 @@ def returned_names(program: Program, function: Callable[..., Any]) -> list[str]:
     return [i.id if isinstance(i, ast.Name) else "" for i in items]
 
 
-def assign_gradients(returned: Any, leaves: list[tuple[str, Array]], names: list[str], explicit: bool = False) -> dict[str, Any]:
+def assign_gradients(
+    returned: Any, leaves: list[tuple[str, Array]], names: list[str], explicit: bool = False
+) -> dict[str, Any]:
     """Gradients by leaf: a dict by its keys, a tuple by position, or by names and shapes where there are fewer than leaves."""
     if isinstance(returned, dict):
         result = {}
@@ -457,7 +489,10 @@ def arguments_by_name(function: Callable[..., Any], inputs: Any) -> dict[str, An
     positional = [p.name for p in parameters if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)]
     if len(inputs) > len(positional):
         if any(p.kind is p.VAR_POSITIONAL for p in parameters):
-            return {**dict(zip(positional, inputs, strict=False)), **{f"argument {i + 1}": v for i, v in enumerate(inputs) if i >= len(positional)}}
+            return {
+                **dict(zip(positional, inputs, strict=False)),
+                **{f"argument {i + 1}": v for i, v in enumerate(inputs) if i >= len(positional)},
+            }
         raise ArgumentError(
             f"{getattr(function, '__name__', 'forward')} takes {len(positional)} arguments ({', '.join(positional)}), but the inputs hold {len(inputs)}"
         )
