@@ -92,7 +92,7 @@ class Context:
 
 
 def explain(name: str, yours: Any, true: Array, context: Context) -> Cause | None:
-    """The best explanation of a wrong value, or None."""
+    """Return the best explanation of a wrong value, or None."""
     v, t = np.asarray(yours), np.asarray(true, dtype=np.float64)
     if v.dtype.kind in "iu" or (
         v.dtype.kind == "f" and v.dtype.itemsize < 8 and v.shape == t.shape and relative_error(v, t) < 1e-2
@@ -220,7 +220,7 @@ def _shift(v: Array, t: Array) -> tuple[int, int] | None:
 
 
 def number_in_words(k: float, context: Context) -> tuple[str, str]:
-    """A number in words (`N`, `1/keep`), and the name that it has."""
+    """Return a number in words (`N`, `1/keep`), and the name that it has."""
     for text, value in context.scalars.items():
         if not isinstance(value, int | float | np.generic) or value in (0, 1):
             continue

@@ -133,9 +133,7 @@ def _measure_leaf(subject: Subject, measured: Measured, leaf: str, base: Array, 
 # From wrong numbers to a line and a cause
 
 
-def diagnose(
-    subject: Subject, measured: Measured, report: Report, budget_s: float = 3.0, roots: tuple[Any, ...] = ()
-) -> None:
+def diagnose(subject: Subject, measured: Measured, report: Report, budget_s: float = 3.0) -> None:
     """Find the faults behind wrong gradients, one after the other, and add them to a report."""
     program = subject.program
     if not program.functions:
@@ -145,7 +143,7 @@ def diagnose(
     if isinstance(subject, Layer) and _draws_in_backward(subject, report):
         return
     with quiet():
-        truth = Truth(subject, budget_s=budget_s / 2)
+        truth = Truth(subject, budget_s=budget_s / 4)
         overrides: dict[Key, Any] = {}
         yours = dict(measured.yours)
         wrong = list(measured.wrong)
@@ -159,7 +157,7 @@ def diagnose(
             outputs = {leaf: (yours[leaf], measured.true[leaf]) for leaf in measured.true}
             verdicts = judge(subject, truth, events, moving, outputs)
             location = locate(subject, truth, verdicts, events, wrong, overrides, measured.true)
-            finding, fault, function = _decide(
+            finding, fault = _decide(
                 subject, truth, measured, location, events, wrong, yours, budget_s - (time.perf_counter() - started)
             )
             if finding is None:
@@ -176,7 +174,7 @@ def diagnose(
             ):
                 break
             report.findings.append(finding)
-            _mark(report, program, truth, verdicts, finding, fault)
+            _mark(report, verdicts, finding, fault)
             first_round = False
             wrong, yours, overrides = _with_fault_removed(
                 subject, measured, truth, fault, overrides, finding, wrong, yours
@@ -204,17 +202,28 @@ def _draws_in_backward(subject: Layer, report: Report) -> bool:
         return False
     other = {e.key: e.value for e in runs[1]}
     different = [
-        e for e in runs[0]
-        if isinstance(e.value, np.ndarray) and isinstance(other.get(e.key), np.ndarray) and not np.array_equal(e.value, other[e.key], equal_nan=e.value.dtype.kind == "f")
-    ]  # fmt: skip
+        e
+        for e in runs[0]
+        if isinstance(e.value, np.ndarray)
+        and isinstance(other.get(e.key), np.ndarray)
+        and not np.array_equal(e.value, other[e.key], equal_nan=e.value.dtype.kind == "f")
+    ]
     if not different:
         return False
     site = different[0].site
     code = subject.program.files[site.path].lines[site.line - 1].strip()
     report.findings.append(
-        Finding("wrong", "randomness", f"the backward draws random numbers of its own  ->  {CAUSES['randomness']}: keep the mask in the cache",
-                site.function.rpartition(".")[2], relative_path(site.path), site.line, code, site.name)
-    )  # fmt: skip
+        Finding(
+            "wrong",
+            "randomness",
+            f"the backward draws random numbers of its own  ->  {CAUSES['randomness']}: keep the mask in the cache",
+            site.function.rpartition(".")[2],
+            relative_path(site.path),
+            site.line,
+            code,
+            site.name,
+        )
+    )
     return True
 
 
@@ -245,6 +254,7 @@ def _context(
         elif isinstance(value, int | float) and not isinstance(value, bool):
             scalars[name] = value
     scalars = {**subject.sizes(), **scalars}
+    others = {} if subject.joint else measured.true
     return Context(
         arrays={
             **arrays,
@@ -262,7 +272,7 @@ def _context(
             ),
             None,
         ),
-        others={f"d{o}": t for o, t in measured.true.items() if o != leaf and not np.isnan(t).any()},
+        others={f"d{o}": t for o, t in others.items() if o != leaf and not np.isnan(t).any()},
     )
 
 
@@ -275,10 +285,10 @@ def _decide(
     wrong: list[str],
     yours: dict[str, Any],
     budget_s: float,
-) -> tuple[Finding | None, Verdict | None, types.FunctionType | None]:
+) -> tuple[Finding | None, Verdict | None]:
     program = subject.program
     if not location.suspects:
-        return None, None, None
+        return None, None
     first = location.first_wrong
     anchor = first or location.suspects[-1]
     scope = scope_of(subject, events, location.verdicts, anchor)
@@ -292,9 +302,15 @@ def _decide(
     repairs = repair.search(
         program, candidates, right_outputs, right_now & set(measured.true), set(wrong), max(0.5, budget_s / 2)
     )
+    if not repairs:
+        # Nothing helps where the values are wrong; what they are made of may be the derivative of something else.
+        wider = _candidates(program, location, scope, wider=True)
+        repairs = repair.search(
+            program, wider, right_outputs, right_now & set(measured.true), set(wrong), max(0.5, budget_s / 2)
+        )
     chosen = repairs[0] if repairs else None
-    cause = _cause_by_value(subject, truth, measured, events, first, wrong, yours)
-    broken = _first_broken(events, [yours[o] for o in wrong], anchor)
+    cause = _cause_by_value(subject, truth, measured, first, wrong, yours)
+    broken = _first_broken(events, [yours[o] for o in wrong])
     if broken is not None:
         kind, event = broken
         anchor = Verdict(event.site, "wrong", event.order, [event])
@@ -322,20 +338,30 @@ def _decide(
     key, message = _words(cause, chosen, anchor, wrong)
     name = (fault.site.name if fault is not None else "") or (f"d{wrong[0]}")
     finding = Finding(
-        "wrong", key, message, function=function.rpartition(".")[2], path=relative_path(path), line=line, code=code, quantity=name,
-        fix=f"{chosen.edit.text}" + ("" if chosen.complete else f"  (makes {_list(chosen.fixes)} right)") if chosen else "",
-    )  # fmt: skip
+        "wrong",
+        key,
+        message,
+        function=function.rpartition(".")[2],
+        path=relative_path(path),
+        line=line,
+        code=code,
+        quantity=name,
+        fix=f"{chosen.edit.text}" + ("" if chosen.complete else f"  (makes {_list(chosen.fixes)} right)")
+        if chosen
+        else "",
+    )
     if chosen is None:
         finding.other_lines = sorted({v.site.line for v in location.suspects} - {line})
         if finding.other_lines:
             finding.details.append(
-                f"line{'s' if len(finding.other_lines) > 1 else ''} {', '.join(map(str, finding.other_lines))} could not be judged and may be at fault as well"
+                f"line{'s' if len(finding.other_lines) > 1 else ''} {', '.join(map(str, finding.other_lines))} "
+                "could not be judged and may be at fault as well"
             )
-    return finding, fault, None
+    return finding, fault
 
 
-def _first_broken(events: list[Event], outputs: list[Any], anchor: Verdict) -> tuple[str, Event] | None:
-    """The first value that is not finite, or of a number type too small, when an output is."""
+def _first_broken(events: list[Event], outputs: list[Any]) -> tuple[str, Event] | None:
+    """Return the first value that is not finite, or of a number type too small, when an output is."""
     arrays = [np.asarray(o) for o in outputs]
     named = [e for e in events if e.site.defines and isinstance(e.value, np.ndarray | np.floating)]
     if any(a.dtype.kind == "f" and not np.isfinite(a).all() for a in arrays):
@@ -381,13 +407,24 @@ _VAGUE = {
     "upstream_missing",
 }
 _TELLING = {
-    "sum_for_mean", "keep_prob", "regularisation", "return_order", "dtype", "mask_missing", "mask_twice", "gamma_missing",
-    "sign", "keepdims", "shape", "transposed", "missing_sum",
-}  # fmt: skip
+    "sum_for_mean",
+    "keep_prob",
+    "regularisation",
+    "return_order",
+    "dtype",
+    "mask_missing",
+    "mask_twice",
+    "gamma_missing",
+    "sign",
+    "keepdims",
+    "shape",
+    "transposed",
+    "missing_sum",
+}
 
 
 def _words(cause: Cause | None, chosen: repair.Repair | None, anchor: Verdict, wrong: list[str]) -> tuple[str, str]:
-    """The cause's key and the sentence, from what the values and what the edits say."""
+    """Return the cause's key and the sentence, from what the values and what the edits say."""
     name = anchor.site.name or _list(wrong)
     if chosen is None and cause is None:
         return "unknown", f"{name} is wrong"
@@ -399,10 +436,7 @@ def _words(cause: Cause | None, chosen: repair.Repair | None, anchor: Verdict, w
         key = cause.key
     if cause is not None and key == "missing_factor" and cause.key == "gamma_missing":
         key = cause.key
-    if cause is not None and cause.cost < 2:
-        sentence = cause.sentence
-    else:
-        sentence = f"{name} is wrong"
+    sentence = cause.sentence if cause is not None and cause.cost < 2 else f"{name} is wrong"
     return key, f"{sentence}  ->  {CAUSES[key]}"
 
 
@@ -410,7 +444,6 @@ def _cause_by_value(
     subject: Subject,
     truth: Truth,
     measured: Measured,
-    events: list[Event],
     first: Verdict | None,
     wrong: list[str],
     yours: dict[str, Any],
@@ -515,7 +548,10 @@ def _is_that_of_ones(subject: Subject, leaf: str, value: Any) -> bool:
 
 
 def _path(subject: Subject, truth: Truth, leaf: str, value: Any, context: Context) -> Cause | None:
-    """Whether a value is the true gradient but for one path: with some value of the forward held fast, or its share multiplied."""
+    """Whether a value is the true gradient but for one path: with some value of the forward held fast.
+
+    Or its share multiplied.
+    """
     shape = subject.leaves[leaf].shape
     if np.shape(value) != shape:
         return None
@@ -562,14 +598,14 @@ def named_values(events: list[Event]) -> dict[str, Any]:
     """Values of the forward by name (the last of each), for sentences."""
     values: dict[str, Any] = {}
     for event in events:
-        if event.site.name and (event.site.defines or event.site.kind == "argument"):
-            if isinstance(event.value, np.ndarray) and event.value.dtype.kind in "fb":
-                values[event.site.name] = event.value
+        named = event.site.name and (event.site.defines or event.site.kind == "argument")
+        if named and isinstance(event.value, np.ndarray) and event.value.dtype.kind in "fb":
+            values[event.site.name] = event.value
     return values
 
 
 def scope_of(subject: Subject, events: list[Event], verdicts: list[Verdict], anchor: Verdict) -> repair.Scope:
-    """What can be mentioned in an edit near a place: local variables, entries of dicts, sizes."""
+    """Return what can be mentioned in an edit near a place: local variables, entries of dicts, sizes."""
     scope = repair.Scope(problem=subject.sizes())
     gradient_keys = {e.key for v in verdicts for e in v.events}
     for event in events:
@@ -577,7 +613,7 @@ def scope_of(subject: Subject, events: list[Event], verdicts: list[Verdict], anc
         if site.function.rpartition(".")[2] != anchor.site.function.rpartition(".")[2] or site.path != anchor.site.path:
             continue
         if site.kind in ("argument", "assign", "item", "after") and site.name.isidentifier():
-            _add_to_scope(scope, site.name, event.value)
+            add_to_scope(scope, site.name, event.value)
             if event.key in gradient_keys:
                 scope.gradients.add(site.name)
     for name in list(scope.arrays):
@@ -605,7 +641,8 @@ def _upstream_names(subject: Subject) -> set[str]:
     return {n for n, (role, _) in zip(names, subject.binding.roles, strict=False) if role == "upstream"}
 
 
-def _add_to_scope(scope: repair.Scope, text: str, value: Any) -> None:
+def add_to_scope(scope: repair.Scope, text: str, value: Any) -> None:
+    """Add a value, or the entries of a dict, to what edits may mention."""
     if isinstance(value, np.ndarray) and value.dtype.kind in "fb" and value.size:
         scope.arrays[text] = value
     elif isinstance(value, bool | np.bool_):
@@ -617,7 +654,7 @@ def _add_to_scope(scope: repair.Scope, text: str, value: Any) -> None:
             if isinstance(key, str) and (
                 isinstance(item, np.ndarray) or (isinstance(item, int | float) and not isinstance(item, bool))
             ):
-                _add_to_scope(scope, f"{text}[{key!r}]", item)
+                add_to_scope(scope, f"{text}[{key!r}]", item)
 
 
 def _add_expressions(program: Program, scope: repair.Scope, anchor: Verdict, events: list[Event]) -> None:
@@ -637,11 +674,11 @@ def _add_expressions(program: Program, scope: repair.Scope, anchor: Verdict, eve
                 continue
             if isinstance(node, ast.Subscript) and not isinstance(node.slice, ast.Constant):
                 continue
-            _add_to_scope(scope, ast.unparse(node), by_key[key])
+            add_to_scope(scope, ast.unparse(node), by_key[key])
 
 
 def _candidates(
-    program: Program, location: Location, scope: repair.Scope
+    program: Program, location: Location, scope: repair.Scope, wider: bool = False
 ) -> list[tuple[types.FunctionType, ast.FunctionDef, repair.Edit]]:
     """Edits of the suspected lines, and of the masks, sizes and indices that they use."""
     by_function: dict[types.FunctionType, set[int]] = {}
@@ -658,11 +695,11 @@ def _candidates(
             continue
         _, definition, plain = source
         statements = repair.statements_at(definition, suspected)
-        for edit in repair.edits_of(definition, statements, scope):
+        for edit in [] if wider else repair.edits_of(definition, statements, scope):
             if edit.cost >= 1.9 and home is not None and edit.line != home:
                 edit.cost += 0.12  # what is missing is missed where the first wrong value is named
             candidates.append((plain, definition, edit))
-        others = [s for s in repair.asides(definition, statements) if s.lineno not in judged]
+        others = [s for s in repair.asides(definition, statements) if wider == (s.lineno in judged)]
         for edit in repair.edits_of(definition, others, scope):
             edit.cost += 0.12 if edit.cost < 1.9 else 0.3
             candidates.append((plain, definition, edit))
@@ -708,10 +745,8 @@ def _with_fault_removed(
     return still, {**yours, **{k: v for k, v in got.items() if k in yours}}, new
 
 
-def _mark(
-    report: Report, program: Program, truth: Truth, verdicts: list[Verdict], finding: Finding, fault: Verdict | None
-) -> None:
-    """Marks for the lines of the source."""
+def _mark(report: Report, verdicts: list[Verdict], finding: Finding, fault: Verdict | None) -> None:
+    """Mark the lines of the source."""
     marks: dict[tuple[str, int], LineMark] = {(m.path, m.line): m for m in report.lines}
     rank = {"fault": 4, "follows": 3, "right": 1, "open": 2}
     for verdict in verdicts:
@@ -720,7 +755,8 @@ def _mark(
         value = np.asarray(verdict.events[-1].value)
         what = site.name or "value"
         if verdict.node is not None and verdict.status == "right":
-            text = f"{what} {value.shape}: equals the derivative of {verdict.node.name or 'an expression'} (line {verdict.node.line})"
+            owner = verdict.node.name or "an expression"
+            text = f"{what} {value.shape}: equals the derivative of {owner} (line {verdict.node.line})"
         elif verdict.status == "right":
             text = f"{what} {value.shape}: equals the numerical gradient"
         elif verdict.status == "wrong":
@@ -775,7 +811,7 @@ def user_line(error: BaseException, program: Program | None = None) -> tuple[str
 
 
 def exception_finding(error: BaseException, program: Program | None, when: str) -> Finding:
-    """An exception of the user's code, as a finding."""
+    """Return an exception of the user's code, as a finding."""
     path, line, function, code = user_line(error, program)
     return Finding("wrong", "exception", f"{when}: {type(error).__name__}: {error}", function, path, line, code)
 

@@ -1,6 +1,7 @@
 """Plain forwards of the usual layers, to compare a forward with what its name promises.
 
-Each takes the user's own arguments (a dict by name) and returns the output, or None where it does not apply.  Conventions
+Each takes the user's own arguments (a dict by name) and returns the output, or None where it does not apply.
+Conventions
 differ, so most layers have several accepted formulas; a forward is faulted only if it equals none of them.
 """
 
@@ -18,7 +19,8 @@ from backpass.check.inputs import SCALE, SHIFT, B, W, X
 Array = NDArray[np.float64]
 
 
-def _find(arguments: dict[str, Any], pattern: Any) -> Any:
+def find_array(arguments: dict[str, Any], pattern: Any) -> Any:
+    """Return the first array whose name fits a pattern, or None."""
     return next((v for k, v in arguments.items() if pattern.match(k) and isinstance(v, np.ndarray)), None)
 
 
@@ -40,11 +42,11 @@ def _normalised(x: Array, axes: tuple[int, ...], arguments: dict[str, Any]) -> I
 
 
 def _scaled(arguments: dict[str, Any], xhat: Array, per_channel: bool) -> Array:
-    scale, shift = _find(arguments, SCALE), _find(arguments, SHIFT)
+    scale, shift = find_array(arguments, SCALE), find_array(arguments, SHIFT)
     if scale is None:
-        scale = _find(arguments, W)
+        scale = find_array(arguments, W)
     if shift is None:
-        shift = _find(arguments, B)
+        shift = find_array(arguments, B)
 
     def fit(a: Array) -> Array:
         return a.reshape(1, -1, 1, 1) if per_channel and a.ndim == 1 else a
@@ -54,8 +56,8 @@ def _scaled(arguments: dict[str, Any], xhat: Array, per_channel: bool) -> Array:
 
 
 def expected(kind: str, name: str, arguments: dict[str, Any]) -> Iterator[Array]:
-    """The accepted outputs of a layer of a kind."""
-    x = _find(arguments, X)
+    """Return the accepted outputs of a layer of a kind."""
+    x = find_array(arguments, X)
     if (
         x is None
         or x.dtype.kind != "f"
@@ -63,7 +65,7 @@ def expected(kind: str, name: str, arguments: dict[str, Any]) -> Iterator[Array]
         or _setting(arguments, "training", "train", "is_training") is False
     ):
         return
-    w, b = _find(arguments, W), _find(arguments, B)
+    w, b = find_array(arguments, W), find_array(arguments, B)
     if kind == "affine" and w is not None and w.ndim == 2:
         flat = x.reshape(len(x), -1)
         shift = 0.0 if b is None else b

@@ -1,7 +1,9 @@
 """Inputs made from the names of a function and of its parameters.
 
-`batchnorm_forward(x, gamma, beta, bn_param)` tells what it wants: `x` is a batch, `gamma` and `beta` are as long as its rows,
-`bn_param` is a dict with mode, eps and momentum.  Several *variants* are made (another stride, ties, a small scale, a batch of
+`batchnorm_forward(x, gamma, beta, bn_param)` tells what it wants: `x` is a batch, `gamma` and `beta` are as long as
+its rows,
+`bn_param` is a dict with mode, eps and momentum.  Several *variants* are made (another stride, ties, a small scale, a
+batch of
 one), for many a slip shows in some of them only.  All sizes differ from each other, so that a wrong axis cannot hide.
 """
 
@@ -58,7 +60,7 @@ KINDS: list[tuple[str, str]] = [
 
 
 def kind_of(name: str) -> str:
-    """The kind of layer that a name tells, or "".
+    """Return the kind of layer that a name tells, or "".
 
     >>> kind_of("batchnorm_forward"), kind_of("max_pool_forward_naive"), kind_of("softmax_loss"), kind_of("frobnicate")
     ('batchnorm', 'maxpool', 'softmax_loss', '')
@@ -82,7 +84,7 @@ LABELS = re.compile(r"^(y|labels?|targets?|t|y_?true|ys|idx|classes|target_ids|y
 
 
 def random_away_from_zero(rng: np.random.Generator, shape: tuple[int, ...]) -> Array:
-    """Normal numbers, none within 0.05 of zero and no two close: no kinks, no ties."""
+    """Return normal numbers, none within 0.05 of zero and no two close: no kinks, no ties."""
     values = rng.standard_normal(shape) * 1.3
     return np.where(np.abs(values) < 0.05, np.copysign(0.05 + np.abs(values), values), values)
 
@@ -90,7 +92,8 @@ def random_away_from_zero(rng: np.random.Generator, shape: tuple[int, ...]) -> A
 def build(function: Callable[..., Any], name: str = "", seed: int = 0) -> list[Variant]:
     """All variants of arguments for a function, the main one first; empty where a parameter's meaning is unknown.
 
-    Weights are laid out as in the course, (in, out), or else, where the function raises with them, as in torch, (out, in).
+    Weights are laid out as in the course, (in, out), or else, where the function raises with them, as in torch, (out,
+    in).
     """
     variants = _build(function, name, seed, turned=False)
     if variants and any(
@@ -119,7 +122,7 @@ def _build(function: Callable[..., Any], name: str, seed: int, turned: bool) -> 
     names = [p.name for p in parameters]
     if not kind:
         kind = _kind_from_parameters(names)
-    variants = []
+    variants: list[Variant] = []
     for purpose, settings in _settings(kind, names):
         rng = np.random.default_rng([seed, len(variants)])
         arguments = _arguments(kind, parameters, rng, {**settings, "turned": turned})
@@ -219,7 +222,8 @@ def _arguments(
 def _batch(rng: np.random.Generator, shape: tuple[int, ...], settings: dict[str, Any]) -> Array:
     if settings.get("ties"):
         return rng.integers(0, 3, shape).astype(np.float64)
-    return random_away_from_zero(rng, shape) * settings.get("size", 1.0)
+    size: float = settings.get("size", 1.0)
+    return random_away_from_zero(rng, shape) * size
 
 
 def _one(
@@ -325,16 +329,18 @@ def _one(
 
 
 def _weights(kind: str, rng: np.random.Generator, settings: dict[str, Any], losses: bool, classes: int) -> Array:
-    shape = settings["shape"]
+    shape: tuple[int, ...] = settings["shape"]
     if "filters" in settings:
-        return rng.standard_normal(settings["filters"])
+        filters: tuple[int, ...] = settings["filters"]
+        return rng.standard_normal(filters)
     if losses:
         return rng.standard_normal((shape[1], classes)) * 0.7
     if kind == "embedding":
         return rng.standard_normal((6, 3))
     if kind in ("layernorm", "rmsnorm", "batchnorm"):
         return rng.uniform(0.5, 2.0, shape[-1])
-    weights = rng.standard_normal((int(np.prod(shape[1:])), settings.get("outputs", 3)))
+    outputs: int = settings.get("outputs", 3)
+    weights = rng.standard_normal((int(np.prod(shape[1:])), outputs))
     return weights.T.copy() if settings.get("turned") else weights
 
 

@@ -122,7 +122,8 @@ class Recorder:
     ) -> None:
         """Begin a run: `nudge` is (site, occurrence or None for all, function of the value)."""
         self.events: list[Event] | None = [] if record else None
-        self.nudge_site, self.nudge_occurrence, self.nudge = nudge or (-1, None, None)
+        nothing: tuple[int, int | None, Callable[[Any], Any]] = (-1, None, lambda value: value)
+        self.nudge_site, self.nudge_occurrence, self.nudge = nudge or nothing
         self.overrides = overrides or {}
         self.counts: dict[int, int] = {}
         self.branches = 0
@@ -136,7 +137,6 @@ class Recorder:
         n = self.counts.get(site, 0)
         self.counts[site] = n + 1
         if site == self.nudge_site and (self.nudge_occurrence is None or n == self.nudge_occurrence) and is_real(value):
-            assert self.nudge is not None
             value = self.nudge(value)
         if self.overrides and (site, n) in self.overrides:
             value = self.overrides[site, n]
@@ -167,7 +167,7 @@ class Recorder:
         return result
 
     def tick(self, path: str, line: int) -> None:
-        """After a statement: has it changed a watched array?"""
+        """Look, after a statement, whether it has changed a watched array."""
         for index, (array, before) in enumerate(self.watched):
             if not np.array_equal(array, before, equal_nan=True):
                 self.changed.append((index, path, line))
@@ -197,7 +197,10 @@ def _side_of_kink(name: str, operands: tuple[Any, ...], kwargs: dict[str, Any]) 
 
 
 class _Rewriter(ast.NodeTransformer):
-    """Wraps the values of one file.  `mode` is "values" (everything), "branches" (kinks only) or "ticks" (watch arrays)."""
+    """Wraps the values of one file.  `mode` is "values" (everything).
+
+    "branches" (kinks only) or "ticks" (watch arrays).
+    """
 
     def __init__(self, path: str, mode: str, sites: dict[int, Site]) -> None:
         self.path, self.mode, self.sites = path, mode, sites
@@ -381,7 +384,10 @@ class _Rewriter(ast.NodeTransformer):
         return inner
 
     def _after_store(self, target: ast.Subscript | ast.Attribute) -> list[ast.stmt]:
-        """After `a[i] = ...` outside a loop `a` as a whole has a new version; after `d["w"], b = ...` the entry is looked at."""
+        """After `a[i] = ...` outside a loop `a` as a whole has a new version; after `d["w"].
+
+        B = ...` the entry is looked at.
+        """
         base = target.value
         if _is_dictionary_store(target):
             return self._look(target)
@@ -448,7 +454,7 @@ class _Rewriter(ast.NodeTransformer):
             node.value = self.visit(node.value)
             return node
         if isinstance(node, ast.Compare):
-            return self.visit(node)
+            return self.visit_Compare(node)
         return self.generic_visit(node)
 
     def visit_BinOp(self, node: ast.BinOp) -> ast.AST:
@@ -631,7 +637,7 @@ class SourceFile:
         self.codes: dict[str, dict[tuple[str, int], types.CodeType]] = {}
 
     def code(self, mode: str, function: types.FunctionType, sites: dict[int, Site]) -> types.CodeType | None:
-        """The rewritten code of one function, or None where the file does not hold it (or holds it twice)."""
+        """Return the rewritten code of one function, or None where the file does not hold it (or holds it twice)."""
         if mode not in self.codes:
             tree = ast.fix_missing_locations(_Rewriter(self.path, mode, sites).visit(_copy(self.tree)))
             self.codes[mode] = _codes_in(compile(tree, self.path, "exec"))
@@ -640,7 +646,7 @@ class SourceFile:
         return code if code is not None and code.co_freevars == own.co_freevars else None
 
     def definition(self, function: types.FunctionType) -> ast.FunctionDef | None:
-        """The node of a `def`, the original, not a copy."""
+        """Return the node of a `def`, the original, not a copy."""
         for node in ast.walk(self.tree):
             if isinstance(node, ast.FunctionDef) and node.name == function.__code__.co_name:
                 first = min([node.lineno, *(d.lineno for d in node.decorator_list)])
@@ -675,7 +681,7 @@ def _codes_in(code: types.CodeType) -> dict[tuple[str, int], types.CodeType]:
 
 
 def unwrap(function: Any) -> types.FunctionType | None:
-    """The plain Python function inside a method, partial or decorator; None for compiled ones."""
+    """Return the plain Python function inside a method, partial or decorator; None for compiled ones."""
     while isinstance(function, functools.partial):
         function = function.func
     function = getattr(function, "__func__", function)
@@ -691,7 +697,7 @@ def _is_library(path: str) -> bool:
 
 
 def reachable(roots: Iterable[Any]) -> list[types.FunctionType]:
-    """The functions that `roots` may call, as far as names tell, those of installed libraries left out."""
+    """Return the functions that `roots` may call, as far as names tell, those of installed libraries left out."""
     found: dict[int, types.FunctionType] = {}
     todo: list[Any] = list(roots)
     seen: set[int] = set()
@@ -728,7 +734,7 @@ def reachable(roots: Iterable[Any]) -> list[types.FunctionType]:
 
 
 def unwrap_descriptor(item: Any) -> Any:
-    """The function behind staticmethod, classmethod and property."""
+    """Return the function behind staticmethod, classmethod and property."""
     if isinstance(item, staticmethod | classmethod):
         return item.__func__
     return item.fget if isinstance(item, property) else item
@@ -763,7 +769,10 @@ class Program:
     def watched(
         self, mode: str, replaced: dict[types.FunctionType, types.CodeType] | None = None
     ) -> Iterator[Recorder]:
-        """Run with rewritten code (mode "values", "branches", "ticks" or "" for the functions' own) inside the block."""
+        """Run with rewritten code (mode "values", "branches".
+
+        "ticks" or "" for the functions' own) inside the block.
+        """
         saved = [(f, f.__code__) for f in self.functions]
         hooked: list[dict[str, Any]] = []
         try:
@@ -790,7 +799,7 @@ class Program:
         return self.source(function) is not None
 
     def source(self, function: Any) -> tuple[SourceFile, ast.FunctionDef, types.FunctionType] | None:
-        """The file, the `def` node and the plain function, or None."""
+        """Return the file, the `def` node and the plain function, or None."""
         plain = unwrap(function)
         if plain is None or plain not in self.functions:
             return None
@@ -799,7 +808,7 @@ class Program:
         return None if node is None else (file, node, plain)
 
     def function_at(self, path: str, line: int) -> types.FunctionType | None:
-        """The innermost known function whose text holds a line."""
+        """Return the innermost known function whose text holds a line."""
         best: tuple[int, types.FunctionType] | None = None
         for function in self.functions:
             if function.__code__.co_filename != path:
@@ -832,17 +841,15 @@ class Program:
 
 
 def relative_path(path: str) -> str:
-    """A path as a reader would write it: relative to the working directory where it lies below it."""
+    """Return a path as a reader would write it: relative to the working directory where it lies below it."""
     try:
         return str(Path(path).relative_to(Path.cwd()))
     except ValueError:
         return path
 
 
-def line_with(
-    program: Program, function: Any, marks: tuple[str, ...], last: bool = False
-) -> tuple[int, str, str, str]:
-    """The first (or last) line of a function that contains one of the marks, the earlier marks preferred."""
+def line_with(program: Program, function: Any, marks: tuple[str, ...], last: bool = False) -> tuple[int, str, str, str]:
+    """Return the first (or last) line of a function that contains one of the marks, the earlier marks preferred."""
     source = program.source(function)
     if source is None:
         return 0, "", "", ""

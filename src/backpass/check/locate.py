@@ -1,8 +1,10 @@
 """Find the first wrong line of a backward.
 
-The forward is nudged at every value it computes, which gives the true derivative of each of them.  Every value that the backward
+The forward is nudged at every value it computes, which gives the true derivative of each of them.  Every value that
+the backward
 computes is then compared with all those derivatives: by name (`dvar` belongs to `var`), and by shape and value, for
-people have their own names.  A line is *right* when its value is one of the true derivatives, *wrong* when its name says which
+people have their own names.  A line is *right* when its value is one of the true derivatives, *wrong* when its name
+says which
 derivative it should be and it is not, *open* otherwise.  An open line is a suspect only if the first wrong value
 depends on it by a way that does not pass through a right one; that is found out by nudging the backward too.
 """
@@ -126,7 +128,7 @@ class Truth:
         typical = float(np.sqrt(np.mean(np.square(np.asarray(node.value, dtype=np.float64))))) or 1.0
         components = []
         for u in directions(node.shape):
-            losses = set()
+            losses: set[float] = set()
 
             def along(t: float, u: Array = u, seen: set[float] = losses) -> float:
                 loss = self._loss_with(node.keys[0], t * u)
@@ -143,7 +145,7 @@ class Truth:
         node.signature = np.array((components * 2)[:2])
 
     def _add_sums_of_uses(self) -> None:
-        """A variable that is used in several places: the derivative along each choice of its uses (a partial `dx`)."""
+        """Add, for a variable that is used in several places, the derivative along each choice of its uses."""
         groups: dict[tuple[str, str, bytes], list[Node]] = {}
         for node in self.nodes:
             if node.kind == "use" and node.moves_loss:
@@ -169,7 +171,7 @@ class Truth:
                     self.nodes.append(node)
 
     def full(self, node: Node) -> Array:
-        """The whole derivative of one value, element by element."""
+        """Return the whole derivative of one value, element by element."""
         if node.full is None:
             with self.subject.program.watched("values") as recorder:
                 total = np.zeros(node.shape)
@@ -197,16 +199,20 @@ class Truth:
             ):
                 continue
             same = [
-                n for n in self.nodes if n.kind in ("assign", "after", "argument") and n.moves_loss and n.shape == np.shape(event.value)
+                n
+                for n in self.nodes
+                if n.kind in ("assign", "after", "argument")
+                and n.moves_loss
+                and n.shape == np.shape(event.value)
                 and np.array_equal(n.value, event.value)
-            ]  # fmt: skip
+            ]
             if same:
                 self.aliases.setdefault(name, same)
 
     # -- looking up ---------------------------------------------------------------------------------------------
 
     def match(self, value: Any) -> Node | None:
-        """The node whose true derivative this value is, or None."""
+        """Return the node whose true derivative this value is, or None."""
         array = np.asarray(value, dtype=np.float64)
         if not np.isfinite(array).all():
             return None
@@ -239,9 +245,15 @@ class Truth:
                 if found:
                     return found
             found = [
-                n for n in self.nodes if n.name and n.kind != "use" and n.kind != "uses" and n.moves_loss
-                and n.name.lower().replace("_", "") == stem and int(np.prod(n.shape)) == size
-            ]  # fmt: skip
+                n
+                for n in self.nodes
+                if n.name
+                and n.kind != "use"
+                and n.kind != "uses"
+                and n.moves_loss
+                and n.name.lower().replace("_", "") == stem
+                and int(np.prod(n.shape)) == size
+            ]
             if found:
                 return found
         return []
@@ -321,7 +333,7 @@ def _same(a: Any, b: Any) -> bool:
 def judge(
     subject: Subject, truth: Truth, events: list[Event], moving: set[Key], outputs: dict[str, tuple[Any, Array]]
 ) -> list[Verdict]:
-    """A verdict for each place where the backward names a value; `outputs` maps a leaf to (yours, true)."""
+    """Return a verdict for each place where the backward names a value; `outputs` maps a leaf to (yours, true)."""
     wrong = {leaf: np.asarray(yours) for leaf, (yours, true) in outputs.items() if not _agrees(yours, true)}
     truth.learn_aliases(events, moving)
     final_sites = _sites_of_outputs(events, wrong)
@@ -374,15 +386,19 @@ def judge(
         if all(m is not None for m in matches):
             verdict.status, verdict.node = "right", matches[-1] if isinstance(matches[-1], Node) else None
             whole = truth.named(site.name, np.size(site_events[-1].value)) if final and site.kind != "part" else []
-            if (
-                verdict.node is not None
-                and verdict.node.kind in ("use", "uses")
-                and whole
-                and stems(site.name)[0] == whole[0].name.lower().replace("_", "")
-            ):
+            exact = bool(whole) and (stems(site.name) or [""])[0] in (
+                whole[0].name.lower().replace("_", ""),
+                *truth.aliases,
+            )
+            if verdict.node is not None and verdict.node.kind in ("use", "uses") and whole and exact:
                 # Right as far as it goes, but not the derivative that the name promises: a part may be missing.
                 verdict.status, verdict.partial, verdict.node = "open", True, whole[0]
-            elif whole and verdict.node is not None and not any(_agrees_with(site_events[-1].value, n) for n in whole):
+            elif (
+                whole
+                and exact
+                and verdict.node is not None
+                and not any(_agrees_with(site_events[-1].value, n) for n in whole)
+            ):
                 # The derivative of something else than the name says.
                 verdict.status, verdict.node = "open", whole[0]
         elif final and site.kind not in ("part", "return"):
@@ -406,14 +422,22 @@ def _is_output(value: Any, outputs: list[tuple[Array, Array]]) -> bool | None:
 
 
 def _sites_of_outputs(events: list[Event], wrong: dict[str, Any]) -> dict[int, tuple[str, Event]]:
-    """The places that named the wrong outputs: by the name if it fits, else by value, the last one before the return."""
+    """Find the places that named the wrong outputs: by the name if it fits, else by value.
+
+    The last before the return.
+    """
     sites: dict[int, tuple[str, Event]] = {}
     for leaf, value in wrong.items():
         same = [
-            e for e in events
-            if e.site.defines and e.site.kind != "part" and isinstance(e.value, np.ndarray | np.generic) and np.shape(e.value) == value.shape
-            and np.asarray(e.value).dtype == value.dtype and np.array_equal(e.value, value, equal_nan=True)
-        ]  # fmt: skip
+            e
+            for e in events
+            if e.site.defines
+            and e.site.kind != "part"
+            and isinstance(e.value, np.ndarray | np.generic)
+            and np.shape(e.value) == value.shape
+            and np.asarray(e.value).dtype == value.dtype
+            and np.array_equal(e.value, value, equal_nan=True)
+        ]
         plain = leaf.lower().replace("_", "")
         named = [e for e in same if stems(e.site.name)[:1] == [plain] or e.site.name.lower().replace("_", "") == plain]
         named = named or [e for e in same if plain in stems(e.site.name)][-1:]
@@ -433,16 +457,21 @@ def stems_of_another(name: str, leaf: str, leaves: Iterable[str]) -> bool:
 
 
 def _judge_argument(truth: Truth, events: list[Event]) -> Verdict | None:
-    """The gradient given to a helper `x_backward` should be that of what `x_forward` returned; its line is the call's."""
+    """Judge the gradient given to a helper `x_backward`: it should be that of what `x_forward` returned."""
     first = events[0]
     assert first.caller is not None
     match = BACKWARD.match(first.site.function.rpartition(".")[2])
     if match is None:
         return None
     partners = [
-        n for n in truth.nodes if n.kind == "return" and n.moves_loss and n.shape == np.shape(first.value)
-        and (m := FORWARD.match(n.function.rpartition(".")[2])) and m["base"] == match["base"]
-    ]  # fmt: skip
+        n
+        for n in truth.nodes
+        if n.kind == "return"
+        and n.moves_loss
+        and n.shape == np.shape(first.value)
+        and (m := FORWARD.match(n.function.rpartition(".")[2]))
+        and m["base"] == match["base"]
+    ]
     if not partners:
         return None
     path, line, function = first.caller
@@ -498,7 +527,7 @@ def locate(
     plain = {e.key: e.value for e in events}
 
     def effects(verdict: Verdict) -> tuple[set[Key], set[str]]:
-        """What changes, among values and outputs, when this one does (right values held fast)."""
+        """Return what changes, among values and outputs, when this one does (right values held fast)."""
         held = {**right, **overrides}
         with subject.program.watched("values"), np.errstate(all="ignore"):
             try:
@@ -540,7 +569,7 @@ def _confirm_by_cure(
     overrides: dict[Key, Any],
     truths: dict[str, Array],
 ) -> None:
-    """A value is wrong if putting the true derivative in its place cures an output.
+    """Call a value wrong if putting the true derivative in its place cures an output.
 
     A `dmu` of the opposite sign may be meant so, and subtracted later: then the true one cures nothing.
     """

@@ -40,7 +40,8 @@ def as_loss_grads(model: Any) -> LossAndGradients:
     """
     if not isinstance(getattr(model, "params", None), dict) or not callable(getattr(model, "loss", None)):
         raise ArgumentError(
-            f"expected a model with `params` (a dict of arrays) and `loss(X, y) -> loss, grads`, got {type(model).__name__}"
+            "expected a model with `params` (a dict of arrays) and `loss(X, y) -> loss, grads`, got "
+            f"{type(model).__name__}"
         )
     return model  # type: ignore[no-any-return]
 
@@ -74,19 +75,24 @@ class Whole(Subject):
             self.model.params.update(kept)
 
     def loss(self, leaves: dict[str, Array]) -> float:
+        """Run the forward."""
         return float(self._call(leaves)[0])
 
     def backward(self, begin: Callable[[], None], seed: int = 0) -> dict[str, Any]:
+        """Run the user's backward."""
+        del seed  # a loss has no upstream gradient to choose
         begin()
         result = self._call(self.leaves)
         if not isinstance(result, tuple) or len(result) != 2 or not isinstance(result[1], dict):
             raise NotCheckable(
-                f"loss(X, y) should return (loss, grads), grads a dict by the names of the parameters; it returned {describe(result)}"
+                "loss(X, y) should return (loss, grads), grads a dict by the names of the parameters; it "
+                f"returned {describe(result)}"
             )
         return dict(result[1])
 
     def sizes(self) -> dict[str, int]:
-        return {k: v for k, v in named_sizes(np.shape(self.x), {}, []).items() if k in ("N", "D", "C", "H", "W")}
+        """Name the sizes of the problem."""
+        return {k: v for k, v in named_sizes(np.shape(self.x), {}).items() if k in ("N", "D", "C", "H", "W")}
 
 
 def check_model(model: Any, x: Any, y: Any, *, name: str = "", budget_s: float = 4.0) -> Report:
@@ -119,7 +125,7 @@ def check_model(model: Any, x: Any, y: Any, *, name: str = "", budget_s: float =
     adapted = as_loss_grads(model)
     program = Program([type(adapted).loss, type(adapted)])
     report = Report(name or type(model).__name__)
-    add_method_sources(report, program, type(model))
+    add_method_sources(report, program)
     with repeatable(program), quiet():
         _examine_batch(adapted, x, y, program, report, budget_s, "")
         if not has_wrong(report):
@@ -133,15 +139,17 @@ def check_model(model: Any, x: Any, y: Any, *, name: str = "", budget_s: float =
     return report
 
 
-def add_method_sources(report: Report, program: Program, cls: type) -> None:
-    """The text of all functions that a check of the model looks into."""
+def add_method_sources(report: Report, program: Program) -> None:
+    """Add the text of all functions that a check of the model looks into."""
     for function in program.functions:
         source = program.source(function)
         if source is not None:
             file, node, _ = source
             report.sources[f"{relative_path(file.path)}:{node.name}"] = {
-                "path": relative_path(file.path), "first": node.lineno, "text": file.lines[node.lineno - 1 : node.end_lineno],
-            }  # fmt: skip
+                "path": relative_path(file.path),
+                "first": node.lineno,
+                "text": file.lines[node.lineno - 1 : node.end_lineno],
+            }
 
 
 def _examine_batch(
@@ -160,11 +168,9 @@ def _examine_batch(
     if not label:
         report.gradients = measured.rows
     for leaf in measured.missing:
-        report.findings.append(
-            Finding(
-                "wrong", "missing_gradient", f"grads has no {leaf!r}: {layer_of(leaf)} would not learn", quantity=leaf
-            )
-        )
+        line, code, path, function = line_with(program, type(model).loss, ("return",), last=True)
+        message = f"grads has no {leaf!r}: {layer_of(leaf)} would not learn"
+        report.findings.append(Finding("wrong", "missing_gradient", message, function, path, line, code, leaf))
     extra = sorted(set(measured.yours) - set(subject.leaves))
     if extra and not label:
         report.findings.append(
@@ -187,7 +193,7 @@ def _examine_batch(
 
 
 def layer_of(parameter: str) -> str:
-    """The layer that a parameter's name tells.
+    """Return the layer that a parameter's name tells.
 
     >>> layer_of("W2"), layer_of("gamma1"), layer_of("b10")
     ('weights of layer 2', 'scale of layer 1', 'bias of layer 10')
@@ -201,7 +207,7 @@ def layer_of(parameter: str) -> str:
 def _regularisation(
     subject: Whole, wrong: list[str], finding: Finding, yours: dict[str, Any], true: dict[str, Array]
 ) -> None:
-    """A difference that is a multiple of the parameter itself is the regularisation's."""
+    """Blame the regularisation where a difference is a multiple of the parameter itself."""
     for leaf in wrong:
         value = np.asarray(yours[leaf])
         if value.shape != true[leaf].shape:
@@ -227,12 +233,20 @@ def _blame_last_store(subject: Whole, gradient: Any, finding: Finding) -> None:
         events = recorder.events or []
         recorder.reset()
     stores = [
-        e for e in events
-        if e.site.kind in ("assign", "after") and isinstance(e.value, np.ndarray) and e.value.shape == gradient.shape and np.array_equal(e.value, gradient)
-    ]  # fmt: skip
+        e
+        for e in events
+        if e.site.kind in ("assign", "after")
+        and isinstance(e.value, np.ndarray)
+        and e.value.shape == gradient.shape
+        and np.array_equal(e.value, gradient)
+    ]
     if stores:
         site = stores[-1].site
-        finding.path, finding.line, finding.function = relative_path(site.path), site.line, site.function.rpartition(".")[2]
+        finding.path, finding.line, finding.function = (
+            relative_path(site.path),
+            site.line,
+            site.function.rpartition(".")[2],
+        )
         finding.code = subject.program.files[site.path].lines[site.line - 1].strip()
         finding.fix = ""
 
@@ -264,7 +278,8 @@ def _repeats(model: LossAndGradients, x: Any, y: Any, program: Program, report: 
                 Finding(
                     "warning",
                     "dtype",
-                    f"the gradient of {key} is of {np.asarray(gradient).dtype}, the parameter of {np.asarray(model.params[key]).dtype}",
+                    f"the gradient of {key} is of {np.asarray(gradient).dtype}, the parameter of "
+                    f"{np.asarray(model.params[key]).dtype}",
                     quantity=key,
                 )
             )
@@ -321,8 +336,9 @@ def configurations(cls: type) -> list[tuple[str, dict[str, Any], tuple[int, ...]
 def check_model_class(
     cls: type, inputs: Callable[..., Any] | None = None, *, name: str = "", budget_s: float = 4.0
 ) -> Report:
-    """Check a course-style model class: small nets of it, one hidden layer, none, with and without norm and dropout, float32.
+    """Check a course-style model class by small nets of it.
 
+    One hidden layer, none, several; with and without norm and dropout, where the constructor knows them.
     `inputs(rng)` may return (model, X, y) for a class whose constructor has arguments of its own.
     """
     started = time.perf_counter()

@@ -1,7 +1,8 @@
 """Numerical derivatives that can be believed.
 
 A derivative along a line is measured by centred differences at two steps (Richardson's extrapolation removes the h^2
-term), in float64.  The step is retried, smaller, while the function takes another branch at one of the points than in the
+term), in float64.  The step is retried, smaller, while the function takes another branch at one of the points than in
+the
 middle (another element is positive, another index holds the maximum) or while the two steps disagree.  Where no step
 helps, the point is a kink: there is no derivative to compare with, and the result says so.
 """
@@ -37,7 +38,9 @@ def derivative_along(
     scale: float = 1.0,
     steps: tuple[float, ...] = STEPS,
 ) -> Derivative:
-    """Derivative of `function(t)` at t = 0, where `branches()` fingerprints the branches that the last call took.
+    """Measure the derivative of `function(t)` at t = 0.
+
+    `branches()` is a fingerprint of the branches that the last call took.
 
     >>> d = derivative_along(lambda t: (2.0 + t) ** 3, lambda: 0)
     >>> round(d.value, 9), d.kink
@@ -63,7 +66,8 @@ def derivative_along(
         wide, narrow = (up - down) / (2 * h), (half_up - half_down) / h
         value = (4 * narrow - wide) / 3
         rounding = 1e-15 * (abs(middle) + abs(up)) / h
-        # One-sided slopes from h and h/2: they differ by a jump at a kink, by curvature (which shrinks with h) elsewhere.
+        # One-sided slopes from h and h/2: they differ by a jump at a kink, by curvature (which shrinks with h)
+        # elsewhere.
         right, left = (4 * half_up - up - 3 * middle) / h, (down - 4 * half_down + 3 * middle) / h
         error = abs(value - narrow) / 16 + rounding
         if same and (best is None or error < best.error):
@@ -97,7 +101,10 @@ class NumericGradient:
 def gradient(
     loss: Callable[[Array], float], branches: Callable[[], int], at: Array, elements: NDArray[np.intp] | None = None
 ) -> NumericGradient:
-    """Gradient of `loss(array)` at an array, element by element (all of them, or the flat indices given; others are NaN)."""
+    """Gradient of `loss(array)` at an array, element by element (all of them, or the flat indices given.
+
+    Others are NaN).
+    """
     base = np.asarray(at, dtype=np.float64)
     typical = float(np.sqrt(np.mean(base**2))) or 1.0
     value, left, right = (np.full(base.shape, np.nan) for _ in range(3))

@@ -1,7 +1,9 @@
 """Update rules: `rule(w, dw, config) -> next_w, config` against the formula, over many steps and scales.
 
-One tidy test case hides an epsilon in the wrong place, a correction that starts one step late, or a state that is shared.
-So the rule runs for many steps, on gradients from 1e-10 to 1e3, with other settings than the defaults, on two parameters in turn.
+One tidy test case hides an epsilon in the wrong place, a correction that starts one step late, or a state that is
+shared.
+So the rule runs for many steps, on gradients from 1e-10 to 1e3, with other settings than the defaults, on two
+parameters in turn.
 """
 
 from __future__ import annotations
@@ -16,15 +18,14 @@ from numpy.typing import NDArray
 
 from backpass.check.instrument import Program, relative_path
 from backpass.check.report import Finding, Report
-from backpass.check.subject import fresh
 from backpass.errors import ArgumentError
 
 Array = NDArray[np.float64]
 State = dict[str, Any]
 
 
-def _sgd(w: Array, g: Array, c: State, s: State) -> Array:
-    return w - c["learning_rate"] * g
+def _sgd(w: Array, g: Array, c: State, _: State) -> Array:
+    return np.asarray(w - c["learning_rate"] * g)
 
 
 def _momentum(w: Array, g: Array, c: State, s: State) -> Array:
@@ -61,14 +62,14 @@ def _adam(w: Array, g: Array, c: State, s: State) -> Array:
 
 
 def _adam_rescaled(w: Array, g: Array, c: State, s: State) -> Array:
-    """The course's own form: the correction multiplies the step, so epsilon is not corrected with it."""
+    """Return the course's own form: the correction multiplies the step, so epsilon is not corrected with it."""
     m, v = _adam_moments(g, c, s)
     root = np.sqrt(1 - c["beta2"] ** s["t"])
     return np.asarray(w - c["learning_rate"] * m * root / (np.sqrt(v) * root + c["epsilon"]))
 
 
 def _adamw(w: Array, g: Array, c: State, s: State) -> Array:
-    return _adam(w, g, c, s) - c["learning_rate"] * c["weight_decay"] * w
+    return np.asarray(_adam(w, g, c, s) - c["learning_rate"] * c["weight_decay"] * w)
 
 
 Formula = Callable[[Array, Array, State, State], Array]
@@ -91,11 +92,9 @@ DEFAULTS: dict[str, State] = {
     "adam": {"learning_rate": 1e-3, "beta1": 0.9, "beta2": 0.999, "epsilon": 1e-8},
 }
 
-Variation = tuple[str, Callable[[State], tuple[Formula, State]]]
-
 
 def _eps_inside(formula: Formula) -> Formula:
-    """The same rule with epsilon under the root."""
+    """Return the same rule with epsilon under the root."""
 
     def rule(w: Array, g: Array, c: State, s: State) -> Array:
         if formula is _adam:
@@ -148,7 +147,7 @@ def _no_root(w: Array, g: Array, c: State, s: State) -> Array:
 
 
 def _no_state(formula: Formula) -> Formula:
-    return lambda w, g, c, s: formula(w, g, c, {})
+    return lambda w, g, c, _: formula(w, g, c, {})
 
 
 def _nesterov_as_momentum(w: Array, g: Array, c: State, s: State) -> Array:
@@ -205,16 +204,23 @@ def slips(name: str) -> list[tuple[str, str, Formula]]:
 
 
 def formula_of(name: str) -> str:
-    """The formula that the name of a rule tells, or "".
+    """Return the formula that the name of a rule tells, or "".
 
     >>> formula_of("sgd_momentum"), formula_of("my_adam_step"), formula_of("frob")
     ('sgd_momentum', 'adam', '')
     """
     low = name.lower()
     for pattern, formula in (
-        ("adamw", "adamw"), ("adam", "adam"), ("rms", "rmsprop"), ("adagrad", "adagrad"), ("nesterov", "nesterov"), ("nag", "nesterov"),
-        ("momentum", "sgd_momentum"), ("sgd", "sgd"), ("gradient_descent", "sgd"),
-    ):  # fmt: skip
+        ("adamw", "adamw"),
+        ("adam", "adam"),
+        ("rms", "rmsprop"),
+        ("adagrad", "adagrad"),
+        ("nesterov", "nesterov"),
+        ("nag", "nesterov"),
+        ("momentum", "sgd_momentum"),
+        ("sgd", "sgd"),
+        ("gradient_descent", "sgd"),
+    ):
         if pattern in low:
             return formula
     return ""
@@ -249,7 +255,7 @@ def _reference(formula: Formula, config: State, gradients: list[Array]) -> list[
 
 
 def _differs(yours: list[Array], true: list[Array]) -> int | None:
-    """The first step at which two courses differ, or None; compared by the steps made, not by where they led."""
+    """Return the first step at which two courses differ, or None; compared by the steps made, not by where they led."""
     start = np.linspace(-1, 1, 12).reshape(3, 4)
     for k, (a, b) in enumerate(zip(yours, true, strict=True)):
         moved = b - (true[k - 1] if k else start)
@@ -277,7 +283,8 @@ def check_optimizer(rule: Callable[..., Any], formula_name: str = "", *, steps: 
     Returns
     -------
     Report
-        Its first finding tells the step and scale at which the rule parts from the formula, and the slip if it is a known one.
+        Its first finding tells the step and scale at which the rule parts from the formula, and the slip if it is a
+        known one.
 
     Raises
     ------
@@ -332,7 +339,7 @@ def check_optimizer(rule: Callable[..., Any], formula_name: str = "", *, steps: 
             cause, why = (known[0], known[1]) if known else ("forward_formula", "it is not the formula of " + name)
             blame(cause, f"{why} ({where})")
         else:
-            _defaults_and_manners(rule, name, settings, steps, blame)
+            _defaults_and_manners(rule, name, settings, blame)
     report.checked += [f"{steps} steps with gradients of size {scale:g}" for scale in SCALES]
     report.seconds = time.perf_counter() - started
     return report
@@ -345,7 +352,7 @@ def _agree(runs: dict[float, list[Array]], formula: Formula, settings: State, st
 
 
 def _defaults_and_manners(
-    rule: Callable[..., Any], name: str, settings: State, steps: int, blame: Callable[[str, str], None]
+    rule: Callable[..., Any], name: str, settings: State, blame: Callable[[str, str], None]
 ) -> None:
     parameters = list(inspect.signature(rule).parameters.values())
     if name in DEFAULTS and len(parameters) > 2 and parameters[2].default is None:
@@ -372,6 +379,3 @@ def _defaults_and_manners(
         w1, w2 = np.array(w1), np.array(w2)
     if not any(np.allclose(w1, _reference(f, settings, one)[-1], rtol=1e-9) for f in FORMULAS[name][1]):
         blame("second_call", "the state is shared between parameters: keep it in config")
-
-
-__all__ = ["FORMULAS", "check_optimizer", "formula_of", "fresh"]

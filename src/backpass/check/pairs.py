@@ -55,7 +55,7 @@ def find(namespace: dict[str, Any], module_name: str) -> list[Target]:
 
 
 def _partner(backward: re.Match[str], forwards: dict[str, re.Match[str]]) -> str | None:
-    """The forward of a backward: same base and tail, else same base."""
+    """Return the forward of a backward: same base and tail, else same base."""
     same = [n for n, m in forwards.items() if m["base"] == backward["base"]]
     exact = [n for n in same if forwards[n]["tail"] == backward["tail"]]
     plain = [n for n in same if forwards[n]["tail"] is None]

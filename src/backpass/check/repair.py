@@ -1,7 +1,8 @@
 """Try small edits of suspected lines until the numbers come out right.
 
 An edit that turns a wrong gradient into a right one, and no right one into a wrong one, shows at once which line is at
-fault, why, and what to write instead.  The edits are the slips that people make, undone: another constant, sign, power, axis
+fault, why, and what to write instead.  The edits are the slips that people make, undone: another constant, sign,
+power, axis
 or variable, a factor, a sum or a term put in or taken out, `=` for `+=`, a window shifted by one.
 """
 
@@ -70,10 +71,12 @@ class Slot:
     line: int
 
     def get(self) -> ast.expr:
+        """Return the expression that is here."""
         value = getattr(self.parent, self.field_name)
         return value if self.index is None else value[self.index]  # type: ignore[no-any-return]
 
     def set(self, node: ast.expr) -> None:
+        """Put an expression here."""
         if self.index is None:
             setattr(self.parent, self.field_name, node)
         else:
@@ -87,9 +90,8 @@ def _slots(parent: Any, name: str, index: int | None, role: str, line: int) -> I
     for child, child_index, value in _children(node):
         if isinstance(value, ast.expr):
             yield from _slots(node, child, child_index, _role(node, child, role), line)
-        elif isinstance(value, ast.keyword):
-            if value.arg not in ("axis", "keepdims", "dtype", "out"):
-                yield from _slots(value, "value", None, "argument", line)
+        elif isinstance(value, ast.keyword) and value.arg not in ("axis", "keepdims", "dtype", "out"):
+            yield from _slots(value, "value", None, "argument", line)
 
 
 def _children(node: ast.AST) -> Iterator[tuple[str, int | None, Any]]:
@@ -120,12 +122,12 @@ def _role(node: ast.AST, child: str, role: str) -> str:
 
 
 def parse(text: str) -> ast.expr:
-    """An expression from text."""
+    """Return an expression from text."""
     return ast.parse(text, mode="eval").body
 
 
 def number(value: float) -> ast.expr:
-    """A literal."""
+    """Return a literal."""
     return parse(repr(value))
 
 
@@ -135,7 +137,7 @@ def binary(left: ast.expr, op: ast.operator, right: ast.expr) -> ast.BinOp:
 
 
 def statements_at(definition: ast.FunctionDef, lines: set[int]) -> list[ast.stmt]:
-    """The simple statements that cover any of the lines, and the headers of loops around them."""
+    """Return the simple statements that cover any of the lines, and the headers of loops around them."""
     simple: list[ast.stmt] = []
     headers: list[ast.stmt] = []
     for node in ast.walk(definition):
@@ -152,15 +154,18 @@ def statements_at(definition: ast.FunctionDef, lines: set[int]) -> list[ast.stmt
 
 
 def asides(definition: ast.FunctionDef, statements: list[ast.stmt]) -> list[ast.stmt]:
-    """Assignments, elsewhere in the function, of names that the statements read: masks, sizes, indices ..."""
+    """Return assignments, elsewhere in the function, of names that the statements read: masks, sizes, indices ..."""
     wanted = {n.id for s in statements for n in ast.walk(s) if isinstance(n, ast.Name)}
     found: list[ast.stmt] = []
     every = [n for n in ast.walk(definition) if isinstance(n, ast.Assign | ast.AugAssign)]
     while True:
         new = [
-            s for s in every if s not in found and s not in statements
+            s
+            for s in every
+            if s not in found
+            and s not in statements
             and any(isinstance(n, ast.Name) and isinstance(n.ctx, ast.Store) and n.id in wanted for n in ast.walk(s))
-        ]  # fmt: skip
+        ]
         if not new:
             return found
         found += new
@@ -259,9 +264,14 @@ def _store_edits(definition: ast.FunctionDef, statement: ast.stmt) -> Iterator[E
     if not isinstance(target, ast.Subscript | ast.Name):
         return
     home = next(
-        (body for n in ast.walk(definition) for body in (getattr(n, "body", None), getattr(n, "orelse", None))
-         if isinstance(body, list) and any(statement is s for s in body)), None,
-    )  # fmt: skip
+        (
+            body
+            for n in ast.walk(definition)
+            for body in (getattr(n, "body", None), getattr(n, "orelse", None))
+            if isinstance(body, list) and any(statement is s for s in body)
+        ),
+        None,
+    )
     if home is None:
         return
     index = next(i for i, s in enumerate(home) if s is statement)
@@ -402,14 +412,14 @@ def _of_constant_or_index(slot: Slot, scope: Scope) -> Iterator[Edit]:
             if bound is None or isinstance(bound, ast.Constant):
                 continue
             for op in (ast.Add(), ast.Sub()):
-                shifted = ast.Slice(
-                    **{"lower": node.lower, "upper": node.upper, "step": node.step, part: binary(bound, op, number(1))}
-                )
-                yield _set_edit(1.9, "window", slot, shifted, show=slot)  # type: ignore[arg-type]
+                moved_bound = binary(bound, op, number(1))
+                lower, upper = (moved_bound, node.upper) if part == "lower" else (node.lower, moved_bound)
+                shifted = ast.Slice(lower, upper, node.step)
+                yield _set_edit(1.9, "window", slot, shifted, show=slot)
         if node.lower is not None and node.upper is not None:
             for op in (ast.Add(), ast.Sub()):
                 shifted = ast.Slice(binary(node.lower, op, number(1)), binary(node.upper, op, number(1)), node.step)
-                yield _set_edit(1.6, "window", slot, shifted)  # type: ignore[arg-type]
+                yield _set_edit(1.6, "window", slot, shifted)
     elif isinstance(node, ast.Tuple):
         for text, value in scope.scalars.items():
             if type(value) is int and value > 0 and text.isidentifier():
@@ -450,7 +460,7 @@ def _names(node: ast.AST) -> set[str]:
 
 
 def _key_of_factor(node: ast.expr, scope: Scope, present: bool) -> str:
-    """What kind of slip a factor is that is missing (or, `present`, too many)."""
+    """Return what kind of slip a factor is that is missing (or, `present`, too many)."""
     names = _names(node)
     text = ast.unparse(node)
     if names & scope.gradients:
@@ -533,7 +543,7 @@ def _number_edits(slot: Slot, node: ast.Constant) -> Iterator[Edit]:
 
 
 def _around(slot: Slot) -> Slot:
-    """The operation around a literal, which reads better than the literal alone."""
+    """Return the operation around a literal, which reads better than the literal alone."""
     if isinstance(slot.parent, ast.BinOp | ast.UnaryOp | ast.Subscript):
         holder = ast.Expression(slot.parent)
         return Slot(holder, "body", None, slot.role, slot.line)
@@ -616,7 +626,7 @@ def _called(node: ast.Call) -> str:
 
 
 def _operand(node: ast.Call) -> ast.expr | None:
-    """The array that a call like `np.sum(a, ...)` or `a.sum(...)` works on."""
+    """Return the array that a call like `np.sum(a, ...)` or `a.sum(...)` works on."""
     if isinstance(node.func, ast.Attribute) and not (
         isinstance(node.func.value, ast.Name) and node.func.value.id in ("np", "numpy", "math")
     ):
@@ -674,10 +684,8 @@ def _call_edits(slot: Slot, node: ast.Call, scope: Scope) -> Iterator[Edit]:
         yield _set_edit(1.4, "extra_sum", slot, operand, name)
     elif name in ("dot", "matmul"):
         if method and len(node.args) == 1 and operand is not None:
-            function = node.func
-            assert isinstance(function, ast.Attribute)
             yield from _product_edits(
-                slot, operand, node.args[0], lambda a, b: ast.Call(ast.Attribute(a, function.attr, ast.Load()), [b], [])
+                slot, operand, node.args[0], lambda a, b: ast.Call(ast.Attribute(a, name, ast.Load()), [b], [])
             )
         elif len(node.args) == 2:
             yield from _product_edits(slot, node.args[0], node.args[1], lambda a, b: ast.Call(node.func, [a, b], []))
@@ -741,7 +749,7 @@ def _layout_edits(slot: Slot, node: ast.Call, name: str) -> Iterator[Edit]:
     if len(items) in (3, 4):
         for order in itertools.permutations(range(len(items))):
             elements: list[ast.expr] = [number(i) for i in order]
-            arguments = elements if spread else [ast.Tuple(elements, ast.Load())]
+            arguments: list[ast.expr] = elements if spread else [ast.Tuple(elements, ast.Load())]
             if ast.unparse(ast.Tuple(elements, ast.Load())) != ast.unparse(ast.Tuple(list(items), ast.Load())):
                 yield _set_edit(1.3, "transposed", slot, ast.Call(node.func, arguments, []))
 
@@ -767,7 +775,7 @@ def _name_edits(slot: Slot, node: ast.Name, scope: Scope) -> Iterator[Edit]:
     elif node.id in scope.scalars:
         mine = scope.scalars[node.id]
         for other, candidate in scope.scalars.items():
-            if type(mine) is int and type(candidate) is int and other != node.id and (STRIDE.search(other)):
+            if slot.role == "root" and type(mine) is int and type(candidate) is int and STRIDE.search(other):
                 yield _set_edit(1.3, "window", slot, binary(node, ast.Mult(), parse(other)), node.id)
         for other, candidate in scope.scalars.items():
             if (
@@ -818,7 +826,7 @@ def _insertions(slot: Slot, node: ast.expr, scope: Scope) -> Iterator[Edit]:
                 key = "window"
             yield _set_edit(2.0 + step, key, slot, binary(node, ast.Div(), factor), text)
             yield _set_edit(2.0 + step, key, slot, binary(node, ast.Mult(), factor), text)
-        mentioned = _names(node)
+        mentioned = _factors(node)
         for text, value in scope.arrays.items():
             factor = parse(text)
             mask = np.asarray(value).dtype.kind == "b"
@@ -869,6 +877,15 @@ def _insertions(slot: Slot, node: ast.expr, scope: Scope) -> Iterator[Edit]:
                     yield _set_edit(cost - 0.1, "regularisation", slot, binary(node, op, parse(f"reg * {text}")), text)
 
 
+def _factors(node: ast.expr) -> set[str]:
+    """Names that stand in a product as factors of their own, or as the base of a power."""
+    if isinstance(node, ast.BinOp) and isinstance(node.op, ast.Mult | ast.Div):
+        return _factors(node.left) | _factors(node.right)
+    if isinstance(node, ast.BinOp) and isinstance(node.op, ast.Pow):
+        return _factors(node.left)
+    return {ast.unparse(node)} if isinstance(node, ast.Name | ast.Attribute | ast.Subscript) else set()
+
+
 def _is_index(node: ast.expr, scope: Scope) -> bool:
     """Whether an expression is made of whole numbers alone."""
     names = [n.id for n in ast.walk(node) if isinstance(n, ast.Name)]
@@ -902,7 +919,10 @@ def search(
     budget_s: float,
     confirm: Callable[[], bool] | None = None,
 ) -> list[Repair]:
-    """Try edits, cheapest first; those of the first successful cost are returned (complete repairs before partial ones)."""
+    """Try edits, cheapest first.
+
+    Those of the first successful cost are returned (complete repairs before partial ones).
+    """
     found: list[Repair] = []
     deadline = time.perf_counter() + budget_s
     best = np.inf

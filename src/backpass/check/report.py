@@ -96,7 +96,7 @@ class Report:
 
     @classmethod
     def from_dict(cls, data: dict[str, Any]) -> Report:
-        """The inverse of `to_dict` (and of `to_json`, parsed)."""
+        """Return the inverse of `to_dict` (and of `to_json`, parsed)."""
         return cls(
             name=data["name"],
             findings=[Finding(**f) for f in data["findings"]],
@@ -108,7 +108,7 @@ class Report:
         )
 
     def to_html(self) -> str:
-        """A self-contained page: findings, and the source with each line marked."""
+        """Return a self-contained page: findings, and the source with each line marked."""
         from backpass.check.html import page
 
         return page([self])

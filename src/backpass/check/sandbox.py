@@ -1,6 +1,7 @@
 """Run somebody's file in a process of its own, with limits on time and memory; what goes wrong there becomes a finding.
 
-The parent starts `python -m backpass.check.sandbox REQUEST` and reads one JSON line per event.  When a target takes too long
+The parent starts `python -m backpass.check.sandbox REQUEST` and reads one JSON line per event.  When a target takes
+too long
 the child is killed, the line where it hung is read from its last words, and a new child goes on with the next target.
 """
 
@@ -77,7 +78,8 @@ def _split_dotted(target: str) -> tuple[str, str]:
         if found is not None:
             return name, ".".join(parts[count:])
     raise ArgumentError(
-        f"{target!r} is neither a Python file nor the name of something importable; try my_layers.py or my_layers.py:batchnorm"
+        f"{target!r} is neither a Python file nor the name of something importable; try my_layers.py or "
+        "my_layers.py:batchnorm"
     )
 
 
@@ -97,7 +99,8 @@ def examine(
     target
         `my_layers.py`, `my_layers.py:batchnorm`, or the dotted name of a module or of something in one.
     inputs
-        A `.npz` of arrays by argument name, or a `.py` with `inputs(rng)`; "" to use the file's own `inputs`, or build them.
+        A `.npz` of arrays by argument name, or a `.py` with `inputs(rng)`; "" to use the file's own `inputs`, or
+        build them.
     timeout_s
         Seconds of wall time for each target.
     memory_mb
@@ -148,8 +151,11 @@ def _one_child(request: Request, reports: list[Report], on_start: Any) -> tuple[
     with tempfile.TemporaryFile() as words:
         child = subprocess.Popen(
             [sys.executable, "-W", "ignore", "-m", "backpass.check.sandbox", request.to_json()],
-            stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=words, env=environment,
-        )  # fmt: skip
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=words,
+            env=environment,
+        )
         lines: queue.Queue[bytes | None] = queue.Queue()
         assert child.stdout is not None
         reader = threading.Thread(target=_read, args=(child.stdout, lines), daemon=True)
@@ -199,7 +205,7 @@ def _read(pipe: Any, lines: queue.Queue[bytes | None]) -> None:
 
 
 def _obituary(request: Request, begun: list[str], why: str, code: int | None, words: str) -> Report:
-    """A report about a target that was killed, or killed its process."""
+    """Return a report about a target that was killed, or killed its process."""
     name = begun[-1] if begun else request.source
     path = request.source
     frames = re.findall(r'File "([^"]+)", line (\d+) in (\S+)', words)

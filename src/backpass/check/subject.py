@@ -1,7 +1,7 @@
-"""What is being checked, seen one way: leaves (arrays with a derivative), a loss, and the gradients that a user computes.
+"""What is being checked, seen one way: leaves (arrays with a derivative), a loss, and the user's gradients.
 
-Three kinds of code fit: a pair `forward(...) -> out, cache` and `backward(dout, cache) -> gradients`; a function that returns
-`loss, gradients`; and a model whose `loss(X, y)` returns `loss, gradients` of its `params`.
+Three kinds of code fit: a pair `forward(...) -> out, cache` and `backward(dout, cache) -> gradients`; a function that
+returns `loss, gradients`; and a model whose `loss(X, y)` returns `loss, gradients` of its `params`.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from backpass.check.instrument import Program, is_real
 from backpass.errors import ArgumentError
 
-Array = NDArray[np.float64]
+Array = NDArray[Any]  # float64, but for the look at float32
 
 UPSTREAM = re.compile(
     r"^(d(out|y|z|h|a|o|output|next.*|loss.*|l_.*|_?prev.*)?|d\w+|grad\w*|g|gy|gout|upstream\w*|delta\w*|err(or)?|\w+_grad|up|top_diff)$",
@@ -55,7 +55,7 @@ def fresh(value: Any) -> Any:
 
 
 def stems(name: str) -> list[str]:
-    """The quantities that a gradient's name may stand for, likeliest first.
+    """Return the quantities that a gradient's name may stand for, likeliest first.
 
     >>> stems("dxhat"), stems("grad_w"), stems("dL_dvar"), stems("dx1")
     (['xhat'], ['w'], ['var'], ['x1', 'x'])
@@ -86,13 +86,16 @@ def stems(name: str) -> list[str]:
 
 
 class Unseeded:
-    """Stands in for `numpy.random.default_rng` while user code runs: without a seed it gives a sequence that can be repeated."""
+    """Stands in for `numpy.random.default_rng` while user code runs.
+
+    Without a seed it gives a sequence that can be repeated.
+    """
 
     start = (0, 0)
     original = staticmethod(np.random.default_rng)
 
     def __call__(self, seed: Any = None) -> np.random.Generator:
-        """A generator of the seed given, or of the next one in the sequence."""
+        """Return a generator of the seed given, or of the next one in the sequence."""
         if seed is not None:
             return Unseeded.original(seed)
         first, count = Unseeded.start
@@ -106,7 +109,7 @@ def repeatable(program: Program) -> Iterator[None]:
     stand_in = Unseeded()
     places = [f.__globals__ for f in program.functions]
     names = [(g, n) for g in places for n, v in list(g.items()) if v is Unseeded.original]
-    np.random.default_rng = stand_in  # type: ignore[assignment]
+    np.random.default_rng = stand_in
     for namespace, name in names:
         namespace[name] = stand_in
     try:
@@ -158,11 +161,14 @@ class Subject:
         self.randomness = Randomness.around(program)
 
     def loss(self, leaves: dict[str, Array]) -> float:
-        """The number that is differentiated; forward only."""
+        """Return the number that is differentiated; forward only."""
         raise NotImplementedError
 
     def backward(self, begin: Callable[[], None], seed: int = 0) -> dict[str, Any]:
-        """The user's gradients by leaf; `begin` is called when the backward proper starts, `seed` picks the upstream gradient."""
+        """Return the user's gradients by leaf; `begin` is called when the backward proper starts.
+
+        `seed` picks the upstream gradient.
+        """
         raise NotImplementedError
 
     def sizes(self) -> dict[str, int]:
@@ -201,16 +207,15 @@ class Layer(Subject):
         self.outputs = self._outputs(self.last_result)
         if not any(is_real(o) for o in self.outputs):
             raise NotCheckable(
-                f"{getattr(forward, '__name__', 'forward')} returned no array of floating-point numbers; nothing can be differentiated"
+                f"{getattr(forward, '__name__', 'forward')} returned no array of floating-point numbers; nothing "
+                "can be differentiated"
             )
         self.upstream = self._draw(seed)
         self.returned_names = returned_names(program, backward)
 
     def _draw(self, seed: int) -> list[Array]:
         rng = np.random.default_rng([seed, 77])
-        return [
-            rng.standard_normal(np.shape(o)) if np.ndim(o) else np.float64(rng.standard_normal()) for o in self.outputs
-        ]  # type: ignore[misc]
+        return [np.asarray(rng.standard_normal(np.shape(o)))[()] for o in self.outputs]
 
     def _call_forward(self, leaves: dict[str, Array]) -> Any:
         arguments = {k: leaves[k].copy() if k in leaves else fresh(v) for k, v in self.arguments.items()}
@@ -221,6 +226,7 @@ class Layer(Subject):
         return parts[: self.binding.outputs]
 
     def loss(self, leaves: dict[str, Array]) -> float:
+        """Run the forward."""
         self.randomness.rewind()
         outputs = self._outputs(self._call_forward(leaves))
         return float(
@@ -228,10 +234,11 @@ class Layer(Subject):
         )
 
     def call_backward(self, upstream: list[Any], result: Any, arguments: dict[str, Any]) -> Any:
-        """The user's backward on a result of the user's forward."""
+        """Return the user's backward on a result of the user's forward."""
         return self.binding.call(self.user_backward, upstream, result, arguments)
 
     def backward(self, begin: Callable[[], None], seed: int = 0) -> dict[str, Any]:
+        """Run the user's backward."""
         self.randomness.rewind()
         arguments = {k: self.leaves[k].copy() if k in self.leaves else fresh(v) for k, v in self.arguments.items()}
         result = call_with(self.forward, arguments)
@@ -245,7 +252,8 @@ class Layer(Subject):
         return assign_gradients(returned, list(self.leaves.items()), self.returned_names, explicit=self.wrt is not None)
 
     def sizes(self) -> dict[str, int]:
-        return named_sizes(next(iter(self.leaves.values())).shape, self.arguments, self.outputs)
+        """Name the sizes of the problem."""
+        return named_sizes(next(iter(self.leaves.values())).shape, self.arguments)
 
 
 class Loss(Subject):
@@ -271,7 +279,8 @@ class Loss(Subject):
         result = self._call(leaves)
         if not isinstance(result, tuple) or len(result) < 2 or np.ndim(result[0]) != 0:
             raise NotCheckable(
-                f"{self.name} should return (loss, gradient), with the loss a single number; it returned {describe(result)}"
+                f"{self.name} should return (loss, gradient), with the loss a single number; it returned "
+                f"{describe(result)}"
             )
         names = returned_names(program, function)[1:]
         gradients = [g for g in result[1:] if g is not None]
@@ -289,10 +298,13 @@ class Loss(Subject):
         )
 
     def loss(self, leaves: dict[str, Array]) -> float:
+        """Run the forward."""
         self.randomness.rewind()
         return float(self._call(leaves)[0])
 
     def backward(self, begin: Callable[[], None], seed: int = 0) -> dict[str, Any]:
+        """Run the user's backward."""
+        del seed  # a loss has no upstream gradient to choose
         self.randomness.rewind()
         begin()
         result = self._call(self.leaves)
@@ -300,11 +312,12 @@ class Loss(Subject):
         return assign_gradients(gradients, list(self.leaves.items()), self.returned_names)
 
     def sizes(self) -> dict[str, int]:
-        return named_sizes(next(iter(self.leaves.values())).shape, self.arguments, [])
+        """Name the sizes of the problem."""
+        return named_sizes(next(iter(self.leaves.values())).shape, self.arguments)
 
 
 def describe(value: Any) -> str:
-    """A value in a few words, for messages.
+    """Return a value in a few words, for messages.
 
     >>> describe((np.zeros((2, 3)), None))
     'a tuple of (an array (2, 3), None)'
@@ -334,7 +347,10 @@ def call_with(function: Callable[..., Any], arguments: dict[str, Any]) -> Any:
 
 @dataclass
 class Binding:
-    """How the parameters of a backward are to be filled: each with an upstream gradient, the cache, or an argument of the forward."""
+    """How the parameters of a backward are to be filled: each with an upstream gradient, the cache.
+
+    Or an argument of the forward.
+    """
 
     roles: list[tuple[str, Any]]
     outputs: int
@@ -428,7 +444,10 @@ def returned_names(program: Program, function: Callable[..., Any]) -> list[str]:
 def assign_gradients(
     returned: Any, leaves: list[tuple[str, Array]], names: list[str], explicit: bool = False
 ) -> dict[str, Any]:
-    """Gradients by leaf: a dict by its keys, a tuple by position, or by names and shapes where there are fewer than leaves."""
+    """Gradients by leaf: a dict by its keys, a tuple by position.
+
+    Or by names and shapes where there are fewer than leaves.
+    """
     if isinstance(returned, dict):
         result = {}
         for key, value in returned.items():
@@ -457,8 +476,8 @@ def assign_gradients(
     return result
 
 
-def named_sizes(shape: tuple[int, ...], arguments: dict[str, Any], outputs: list[Any]) -> dict[str, int]:
-    """The sizes of a problem under the field's names."""
+def named_sizes(shape: tuple[int, ...], arguments: dict[str, Any]) -> dict[str, int]:
+    """Return the sizes of a problem under the field's names."""
     if len(shape) == 4:
         n, c, h, w = shape
         sizes = {"N": n, "C": c, "H": h, "W": w, "H*W": h * w, "N*H*W": n * h * w, "C*H*W": c * h * w}
@@ -494,6 +513,7 @@ def arguments_by_name(function: Callable[..., Any], inputs: Any) -> dict[str, An
                 **{f"argument {i + 1}": v for i, v in enumerate(inputs) if i >= len(positional)},
             }
         raise ArgumentError(
-            f"{getattr(function, '__name__', 'forward')} takes {len(positional)} arguments ({', '.join(positional)}), but the inputs hold {len(inputs)}"
+            f"{getattr(function, '__name__', 'forward')} takes {len(positional)} arguments "
+            f"({', '.join(positional)}), but the inputs hold {len(inputs)}"
         )
     return dict(zip(positional, inputs, strict=False))

@@ -1,14 +1,18 @@
 """The keeper of the zoo: reads the animals, shows each to the doctor, and keeps the books.
 
 A zoo file is a Python file cut into animals by lines that begin with `#: `.  What stands before the first animal is the
-prelude of all of them (imports, forwards).  `#: right: name` is a correct animal, `#: name` a broken one; its first wrong line ends
-in `# BUG cause` (several acceptable causes: `# BUG factor|power`; a slip that is worth a warning only: `# BUG dtype warning`).
+prelude of all of them (imports, forwards).  `#: right: name` is a correct animal, `#: name` a broken one; its first
+wrong line ends
+in `# BUG cause` (several acceptable causes: `# BUG factor|power`; a slip that is worth a warning only: `# BUG dtype
+warning`).
 Where code is missing rather than wrong, other lines
-may rightly be blamed as well: they end in `# OR`.  Each animal is a module of its own, with the line numbers of the file.
+may rightly be blamed as well: they end in `# OR`.  Each animal is a module of its own, with the line numbers of the
+file.
 """
 
 from __future__ import annotations
 
+import itertools
 import linecache
 import re
 import time
@@ -63,7 +67,7 @@ def animals(folder: str) -> Iterator[Animal]:
         lines = file.read_text().splitlines()
         starts = [i for i, line in enumerate(lines) if line.startswith("#: ")] + [len(lines)]
         prelude = lines[: starts[0]]
-        for start, end in zip(starts, starts[1:], strict=False):
+        for start, end in itertools.pairwise(starts):
             title = lines[start][3:].strip()
             right = title.startswith("right:")
             body = prelude + [""] * (start - len(prelude)) + lines[start:end]
