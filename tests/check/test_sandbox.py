@@ -80,6 +80,31 @@ def test_a_file_with_everything(tmp_path):
     assert reports["sgd"].ok
 
 
+LAYER_CLASS = """
+    import numpy as np
+    class Linear:
+        def __init__(self, n_in, n_out):
+            self.W = np.random.randn(n_in, n_out)
+            self.b = np.zeros(n_out)
+        def forward(self, x):
+            self.x = x
+            return x @ self.W + self.b
+        def backward(self, grad):
+            self.dW = self.x.T @ grad
+            self.db = grad.sum(axis=0)
+            return grad @ self.W.T
+"""
+
+
+def test_layers_written_as_classes(tmp_path):
+    (report,) = examine(write(tmp_path, LAYER_CLASS))
+    assert report.ok
+    assert [g.name for g in report.gradients] == ["x", "W", "b"]
+    (report,) = examine(write(tmp_path, LAYER_CLASS.replace("sum(axis=0)", "mean(axis=0)"), "wrong.py"))
+    assert report.findings[0].code == "self.db = grad.mean(axis=0)"
+    assert report.findings[0].cause == "mean_for_sum"
+
+
 def test_memory_is_limited(tmp_path):
     path = write(
         tmp_path,
@@ -145,9 +170,8 @@ def test_inputs_from_the_file_from_npz_and_from_another_file(tmp_path):
     assert examine(path, inputs=str(tmp_path / "in.npz"))[0].gradients[0].status == "right"
     other = write(tmp_path, "def inputs(rng):\n    return rng.random(3), rng.random(3)\n", "given.py")
     assert examine(path, inputs=other)[0].gradients[0].status == "right"
-    assert examine(
-        write(tmp_path, text + "    def inputs(rng):\n        return rng.random(3), rng.random(3)\n", "own.py")
-    )[0].gradients
+    own = textwrap.dedent(text) + "def inputs(rng):\n    return rng.random(3), rng.random(3)\n"
+    assert examine(write(tmp_path, own, "own.py"))[0].gradients[0].status == "right"
 
 
 def test_command_line(tmp_path):

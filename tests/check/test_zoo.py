@@ -1,4 +1,4 @@
-"""The doctor is tested by a zoo: every broken animal is called wrong, no right one is, and line and cause are counted."""
+"""The doctor is tested by a zoo: every broken animal is called wrong, no right one; line and cause are counted."""
 
 import sys
 from collections import Counter
@@ -9,7 +9,7 @@ import pytest
 sys.path.insert(0, str(Path(__file__).parent / "zoo"))
 import keeper
 
-# Seconds each: whole models and convolutions written in loops.  Every third of them in the default run, all in a campaign.
+# Seconds each: whole models, and convolutions in loops.  Every third in the default run, all in a campaign.
 SLOW_FILES = {"models", "conv", "pool"}
 
 
@@ -38,7 +38,8 @@ def assert_books(table, complaints):
     broken = table["broken"]
     print(
         f"\n{broken} broken: {table['found']} found, {table['line']} line right ({table['line'] / broken:.1%}), "
-        f"{table['cause']} cause right ({table['cause'] / broken:.1%}); {table['right']} right: {table['false alarm']} false alarms"
+        f"{table['cause']} cause right ({table['cause'] / broken:.1%}); "
+        f"{table['right']} right: {table['false alarm']} false alarms"
     )
     print(complaints)
     assert table["found"] == broken, complaints

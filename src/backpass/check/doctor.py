@@ -81,7 +81,8 @@ def _measure_leaf(subject: Subject, measured: Measured, leaf: str, base: Array, 
         norm = max(float(np.sqrt(np.sum(np.square(value, dtype=np.float64)))), abs(d.value))
         error = abs(d.value - expected) / norm if norm > 0 else 0.0
         noise = 30 * d.error / norm if norm > 0 else 0.0
-        if not d.kink and error <= max(numeric.RIGHT, noise):
+        short = value.dtype.itemsize < 8
+        if not d.kink and error <= max(1e-5 if short else numeric.RIGHT, noise):
             note = ""
             if norm * typical < MEANINGLESS * max(1.0, abs(loss(base))):
                 note = "so small that the comparison says little"
@@ -539,7 +540,7 @@ def _is_that_of_ones(subject: Subject, leaf: str, value: Any) -> bool:
     kept = subject.upstream
     subject.upstream = [np.ones(np.shape(d)) for d in kept]
     try:
-        with subject.program.watched("values"):
+        with subject.program.watched("exact"):
             ones = _along(subject, leaf, {})
     finally:
         subject.upstream = kept
@@ -569,7 +570,7 @@ def _path(subject: Subject, truth: Truth, leaf: str, value: Any, context: Contex
     values = {e.key: e.value for e in truth.events}
     yours = np.array([float(np.sum(value * u)) for u in _probes(shape)])
     sets = [(n,) for n in chosen] + [(a, b) for i, a in enumerate(chosen) for b in chosen[i + 1 :]]
-    with subject.program.watched("values"):
+    with subject.program.watched("exact"):
         true = _along(subject, leaf, {})
         for some in sets:
             frozen = _along(subject, leaf, {names[n]: np.array(values[names[n]]) for n in some})
@@ -746,36 +747,12 @@ def _with_fault_removed(
 
 
 def _mark(report: Report, verdicts: list[Verdict], finding: Finding, fault: Verdict | None) -> None:
-    """Mark the lines of the source."""
-    marks: dict[tuple[str, int], LineMark] = {(m.path, m.line): m for m in report.lines}
-    rank = {"fault": 4, "follows": 3, "right": 1, "open": 2}
-    for verdict in verdicts:
-        site = verdict.site
-        status = {"right": "right", "wrong": "follows", "open": "open"}[verdict.status]
-        value = np.asarray(verdict.events[-1].value)
-        what = site.name or "value"
-        if verdict.node is not None and verdict.status == "right":
-            owner = verdict.node.name or "an expression"
-            text = f"{what} {value.shape}: equals the derivative of {owner} (line {verdict.node.line})"
-        elif verdict.status == "right":
-            text = f"{what} {value.shape}: equals the numerical gradient"
-        elif verdict.status == "wrong":
-            text = f"{what} {value.shape}: differs from the true derivative" + (
-                f" of {verdict.node.name}" if verdict.node else ""
-            )
-        else:
-            text = f"{what} {value.shape}: no value of the forward has this derivative; not judged"
-        if value.size <= 6:
-            text += f"; value {np.array2string(value, precision=4)}"
-        mark = LineMark(relative_path(site.path), site.line, status, what, text)
-        old = marks.get((mark.path, mark.line))
-        if old is None or rank[status] > rank.get(old.status, 0):
-            marks[mark.path, mark.line] = mark
+    """Mark the lines of the source, and say which quantities are right and which follow."""
+    marks = {(m.path, m.line): m for m in _marks(verdicts, report.lines)}
     old = marks.get((finding.path, finding.line))
     text = finding.message + (f"; try: {finding.fix}" if finding.fix else "")
-    marks[finding.path, finding.line] = LineMark(
-        finding.path, finding.line, "fault", finding.quantity, (old.text + ". " if old else "") + text
-    )
+    text = (old.text + ". " if old else "") + text
+    marks[finding.path, finding.line] = LineMark(finding.path, finding.line, "fault", finding.quantity, text)
     report.lines = sorted(marks.values(), key=lambda m: (m.path, m.line))
     right = sorted({v.site.name for v in verdicts if v.status == "right" and v.site.name})
     follows = sorted(
@@ -792,6 +769,48 @@ def _mark(report: Report, verdicts: list[Verdict], finding: Finding, fault: Verd
         if follows:
             parts.append(f"{', '.join(follows)} {'are' if len(follows) > 1 else 'is'} wrong because of it")
         finding.details.append("; ".join(parts))
+
+
+def _marks(verdicts: list[Verdict], before: list[LineMark]) -> list[LineMark]:
+    """One mark per line: the worst of what is known of it."""
+    marks: dict[tuple[str, int], LineMark] = {(m.path, m.line): m for m in before}
+    rank = {"fault": 4, "follows": 3, "open": 2, "right": 1}
+    for verdict in verdicts:
+        site = verdict.site
+        status = {"right": "right", "wrong": "follows", "open": "open"}[verdict.status]
+        value = np.asarray(verdict.events[-1].value)
+        what = site.name or "value"
+        if verdict.node is not None and verdict.status == "right":
+            owner = verdict.node.name or "an expression"
+            text = f"{what} {value.shape}: equals the derivative of {owner} (line {verdict.node.line})"
+        elif verdict.status == "right":
+            text = f"{what} {value.shape}: equals the numerical gradient"
+        elif verdict.status == "wrong":
+            text = f"{what} {value.shape}: differs from the true derivative"
+            text += f" of {verdict.node.name}" if verdict.node else ""
+        else:
+            text = f"{what} {value.shape}: no value of the forward has this derivative; not judged"
+        if value.size <= 6:
+            text += f"; value {np.array2string(value, precision=4)}"
+        mark = LineMark(relative_path(site.path), site.line, status, what, text)
+        old = marks.get((mark.path, mark.line))
+        if old is None or rank[status] > rank.get(old.status, 0):
+            marks[mark.path, mark.line] = mark
+    return sorted(marks.values(), key=lambda m: (m.path, m.line))
+
+
+def mark_right(subject: Subject, measured: Measured, report: Report, budget_s: float = 0.3) -> None:
+    """Mark the lines of a backward whose outputs are right, for whoever wants to see how each line is."""
+    with quiet():
+        truth = Truth(subject, budget_s=budget_s)
+        events, moving = backward_events(subject, truth, {})
+        verdicts = judge(
+            subject, truth, events, moving, {k: (measured.yours[k], measured.true[k]) for k in measured.true}
+        )
+    for verdict in verdicts:
+        if verdict.status == "wrong":
+            verdict.status = "open"  # a name that means something else than it seems to: the outputs are right
+    report.lines = [m for m in _marks(verdicts, []) if m.status in ("right", "open")]
 
 
 def user_line(error: BaseException, program: Program | None = None) -> tuple[str, int, str, str]:

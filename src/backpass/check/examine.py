@@ -12,9 +12,10 @@ from numpy.typing import NDArray
 from backpass.check import inputs, numeric
 from backpass.check.behaviour import examine_behaviour, examine_loss_behaviour
 from backpass.check.causes import CAUSES
-from backpass.check.doctor import diagnose, exception_finding, has_wrong, measure, quiet
+from backpass.check.doctor import diagnose, exception_finding, has_wrong, mark_right, measure, quiet
 from backpass.check.inputs import Variant
 from backpass.check.instrument import Program, line_with, relative_path
+from backpass.check.objects import as_pair
 from backpass.check.promises import examine_formula, examine_modes
 from backpass.check.report import Finding, GradientRow, Report
 from backpass.check.subject import Layer, Loss, NotCheckable, Subject, arguments_by_name, repeatable
@@ -39,12 +40,12 @@ def check(
     ----------
     forward
         `forward(...) -> out, cache` (or several outs before the cache); or a function that returns `loss, gradients`;
-        or a
-        model, that is an object with `params` (a dict of arrays) and `loss(X, y) -> loss, grads`.
+        or a model, that is an object with `params` (a dict of arrays) and `loss(X, y) -> loss, grads`; or a layer
+        object with `forward(x)` and `backward(dout)` that keeps its gradients (`dW`, `grad_W`, `grads["W"]`).
     backward
         `backward(dout, cache) -> gradients`, in the order of the forward's arguments (or a dict by name).  None for a
         loss.
-        For a model: X.
+        For a model: X.  For a layer object: x.
     arguments
         Arguments of the forward: a tuple, or a dict by name, or a function of a `numpy.random.Generator` that returns
         one of them.
@@ -80,13 +81,17 @@ def check(
     >>> report.ok, report.findings[0].cause
     (False, 'factor')
     """
-    if not callable(forward) or hasattr(forward, "params"):
+    if not callable(forward) or hasattr(forward, "params") or hasattr(forward, "backward"):
         if hasattr(forward, "loss") and hasattr(forward, "params"):
             from backpass.check.models import check_model
 
             return check_model(forward, backward, arguments, name=name, budget_s=budget_s)
+        if callable(getattr(forward, "forward", None)) and callable(getattr(forward, "backward", None)):
+            first, second, named = as_pair(forward, backward)
+            return check(first, second, named, name=name or type(forward).__name__, seed=seed, budget_s=budget_s)
         raise ArgumentError(
-            f"expected a function or a model with `params` and `loss(X, y)`, got {type(forward).__name__}"
+            "expected a function, a model with `params` and `loss(X, y)`, or a layer with `forward` and `backward`, "
+            f"got {type(forward).__name__}"
         )
     started = time.perf_counter()
     title = name or _title(forward, backward)
@@ -242,6 +247,8 @@ def _examine_variant(
     for row in measured.rows:
         if row.note.startswith("so small") and variant.purpose == "main":
             report.findings.append(Finding("note", "small", f"d{row.name} is {row.note}", quantity=f"d{row.name}"))
+    if variant.purpose == "main" and not has_wrong(report) and not measured.wrong and program.functions:
+        mark_right(subject, measured, report)
     if measured.wrong:
         before = len(report.findings)
         diagnose(subject, measured, report, budget_s)

@@ -76,7 +76,7 @@ class Truth:
 
     def _measure(self) -> None:
         subject, program = self.subject, self.subject.program
-        with program.watched("values") as recorder:
+        with program.watched("exact") as recorder:
             recorder.reset(record=True)
             started = time.perf_counter()
             subject.loss(subject.leaves)
@@ -173,7 +173,7 @@ class Truth:
     def full(self, node: Node) -> Array:
         """Return the whole derivative of one value, element by element."""
         if node.full is None:
-            with self.subject.program.watched("values") as recorder:
+            with self.subject.program.watched("exact") as recorder:
                 total = np.zeros(node.shape)
                 for key in node.keys:
                     base = np.asarray(node.value, dtype=np.float64)

@@ -164,6 +164,12 @@ def _damped(w: Array, g: Array, c: State, s: State) -> Array:
     return np.asarray(w + s["v"])
 
 
+def _forgetful(w: Array, g: Array, c: State, s: State) -> Array:
+    s.pop("m", None)
+    s.pop("v", None)
+    return _adam(w, g, c, s)
+
+
 def _swapped_betas(w: Array, g: Array, c: State, s: State) -> Array:
     return _adam(w, g, {**c, "beta1": c["beta2"], "beta2": c["beta1"]}, s)
 
@@ -196,6 +202,7 @@ def slips(name: str) -> list[tuple[str, str, Formula]]:
             ("missing_term", "there is no bias correction", _uncorrected),
             ("missing_term", "the second moment is not bias-corrected", _half_corrected),
             ("missing_term", "the first moment is not bias-corrected", _other_half_corrected),
+            ("second_call", "the moments are not kept between steps: write them back into config", _forgetful),
             ("window", "t is increased after the correction: the first step must count as t = 1", _late(formula, 1)),
             ("wrong_variable", "beta1 and beta2 are exchanged", _swapped_betas),
             ("running_stats", "beta and 1 - beta are exchanged", _weights_swapped(formula, "beta1", "beta2")),

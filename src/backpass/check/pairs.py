@@ -1,4 +1,4 @@
-"""Find what can be checked in a module, by name: pairs, losses, models, update rules."""
+"""Find what can be checked in a module, by name: pairs, losses, models, layer classes, update rules."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ RULES = ("sgd", "momentum", "nesterov", "adagrad", "rmsprop", "adam", "adamw")
 
 @dataclass
 class Target:
-    """Something to check: kind is pair, loss, model or rule."""
+    """Something to check: kind is pair, loss, model, layer (a class) or rule."""
 
     kind: str
     name: str
@@ -51,6 +51,12 @@ def find(namespace: dict[str, Any], module_name: str) -> list[Target]:
     for name, cls in namespace.items():
         if inspect.isclass(cls) and cls.__module__ == module_name and callable(getattr(cls, "loss", None)):
             targets.append(Target("model", name, cls))
+        elif (
+            inspect.isclass(cls)
+            and cls.__module__ == module_name
+            and all(callable(getattr(cls, n, None)) for n in ("forward", "backward"))
+        ):
+            targets.append(Target("layer", name, cls))
     return targets
 
 

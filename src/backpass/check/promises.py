@@ -215,13 +215,13 @@ def _faulty_statistic(
         program, forward, (rf"{name}.*=.*(momentum|1 ?- ?)", rf"{name}.*[*+]=", name)
     )
     found = None
-    if not why or why.startswith("momentum") or not line:
+    if not why or not line:
         candidates_wanted = {name}
         found = _repair_statistics(
             forward, variant, program, lambda: right() & candidates_wanted, candidates_wanted, budget_s
         )
     message = f"{name} is wrong" + (f": {why}" if why else "") + f"  ->  {CAUSES['running_stats']}"
-    if found is not None and not why.startswith("momentum"):
+    if found is not None:
         report.findings.append(
             _forward_finding(program, found, "running_stats", f"{name} is wrong" + (f": {why}" if why else ""))
         )

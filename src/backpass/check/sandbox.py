@@ -319,6 +319,19 @@ def _as_plain(report: Report) -> dict[str, Any]:
     return data
 
 
+def _check_layer_class(target: Any, inputs: Any, budget_s: float) -> Report:
+    from backpass.check.examine import check
+    from backpass.check.objects import build
+
+    made = inputs(np.random.default_rng(0)) if callable(inputs) else build(target.first, np.random.default_rng(0))
+    if made is None or not isinstance(made[0], target.first):
+        raise ArgumentError(
+            f"no {target.name} could be made from the names of its constructor's parameters; "
+            "give one: def inputs(rng): return layer, x"
+        )
+    return check(made[0], made[1], name=target.name, budget_s=budget_s)
+
+
 def _check_target(target: Any, inputs: Any, budget_s: float) -> Report:
     from backpass.check.doctor import exception_finding
     from backpass.check.examine import check
@@ -333,6 +346,8 @@ def _check_target(target: Any, inputs: Any, budget_s: float) -> Report:
             return check(target.first, None, chosen, name=target.name, budget_s=budget_s)
         if target.kind == "model":
             return check_model_class(target.first, None, name=target.name, budget_s=budget_s)
+        if target.kind == "layer":
+            return _check_layer_class(target, chosen, budget_s)
         if not formula_of(target.name):
             return Report(
                 target.name,

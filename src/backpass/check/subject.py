@@ -337,6 +337,8 @@ def call_with(function: Callable[..., Any], arguments: dict[str, Any]) -> Any:
         parameters = inspect.signature(function).parameters
     except (TypeError, ValueError):
         return function(*arguments.values())
+    if any(p.kind is p.VAR_KEYWORD for p in parameters.values()):
+        return function(**arguments)
     positional = [arguments[n] for n, p in parameters.items() if p.kind is p.POSITIONAL_ONLY and n in arguments]
     names = {n for n, p in parameters.items() if p.kind in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY)}
     rest = [v for n, v in arguments.items() if n not in parameters]

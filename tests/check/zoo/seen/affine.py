@@ -316,7 +316,7 @@ def affine_backward(up, stuff):
     return two, four, five
 
 
-#: right: names that follow no rule
+#: right: names of nobody's rule
 def affine_backward(up, stuff):
     a, q, r = stuff
     one = up @ q.T
