@@ -101,6 +101,12 @@ def test_html_escapes_what_the_user_wrote():
     assert "&lt;script&gt;" in page
 
 
+def test_the_package_itself_can_be_called():
+    import backpass.check
+
+    assert backpass.check(relu_forward, relu_backward).ok
+
+
 def test_right_is_right():
     report = check(relu_forward, relu_backward)
     assert report.ok

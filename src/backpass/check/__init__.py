@@ -13,6 +13,10 @@ True
 
 from __future__ import annotations
 
+import sys
+import types
+from typing import Any
+
 from backpass.check.examine import check
 from backpass.check.models import check_model, check_model_class
 from backpass.check.optimizers import check_optimizer
@@ -28,3 +32,13 @@ __all__ = [
     "check_model_class",
     "check_optimizer",
 ]
+
+
+class _CallablePackage(types.ModuleType):
+    """`backpass.check(...)` is `backpass.check.check(...)`, though `backpass.check` is also the package."""
+
+    def __call__(self, *arguments: Any, **options: Any) -> Report:
+        return check(*arguments, **options)
+
+
+sys.modules[__name__].__class__ = _CallablePackage

@@ -25,13 +25,12 @@ def find_array(arguments: dict[str, Any], pattern: Any) -> Any:
 
 
 def _setting(arguments: dict[str, Any], *names: str) -> Any:
-    for name in names:
-        if name in arguments and not isinstance(arguments[name], np.ndarray):
-            return arguments[name]
-        for value in arguments.values():
-            if isinstance(value, dict) and name in value:
-                return value[name]
-    return None
+    """Return the first argument, or entry of a dict among the arguments, of one of the names."""
+    plain = {k.lower(): v for k, v in arguments.items() if not isinstance(v, np.ndarray)}
+    for value in arguments.values():
+        if isinstance(value, dict):
+            plain = {**{str(k).lower(): v for k, v in value.items()}, **plain}
+    return next((plain[n.lower()] for n in names if n.lower() in plain), None)
 
 
 def _normalised(x: Array, axes: tuple[int, ...], arguments: dict[str, Any]) -> Iterator[Array]:

@@ -184,8 +184,9 @@ def _settings(kind: str, names: list[str]) -> list[tuple[str, dict[str, Any]]]:
     if kind == "sandwich":
         return [("main", {"shape": (5, 4), "outputs": 3, "G": 1}), ("one", {"shape": (2, 4), "outputs": 3, "G": 1})]
     if kind in ("softmax_loss", "svm_loss"):
+        size = 2.5 if kind == "svm_loss" else 1.0  # so that margins of both signs occur
         return [
-            ("main", {"shape": (5, 4), "classes": 4, "outputs": 3}),
+            ("main", {"shape": (5, 4), "classes": 4, "outputs": 3, "size": size}),
             ("one", {"shape": (1, 4), "classes": 4, "outputs": 3}),
         ]
     if kind == "regression_loss":

@@ -465,13 +465,6 @@ class _Rewriter(ast.NodeTransformer):
     def visit_BinOp(self, node: ast.BinOp) -> ast.AST:
         return self._wrap(self._inside(node), node, "expression")
 
-    def visit_UnaryOp(self, node: ast.UnaryOp) -> ast.AST:
-        return (
-            self._wrap(self._inside(node), node, "expression")
-            if isinstance(node.op, ast.USub)
-            else self.generic_visit(node)
-        )
-
     def visit_Call(self, node: ast.Call) -> ast.AST:
         return self._wrap(self._visit_call(node), node, "expression")
 
@@ -729,8 +722,7 @@ def reachable(roots: Iterable[Any]) -> list[types.FunctionType]:
             continue
         seen.add(id(item))
         if isinstance(item, type):
-            if not _is_library(getattr(inspect.getmodule(item), "__file__", None) or "<frozen"):
-                todo += [m for c in item.__mro__ for m in vars(c).values() if callable(unwrap_descriptor(m))]
+            todo += [m for c in item.__mro__ for m in vars(c).values() if unwrap(unwrap_descriptor(m)) is not None]
             continue
         function = unwrap(unwrap_descriptor(item))
         if function is None or id(function) in found:

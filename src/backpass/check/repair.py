@@ -463,6 +463,8 @@ def _key_of_factor(node: ast.expr, scope: Scope, present: bool) -> str:
     """Return what kind of slip a factor is that is missing (or, `present`, too many)."""
     names = _names(node)
     text = ast.unparse(node)
+    if re.match(r"len\(|.*\.shape\[|.*\.size$", text):
+        return "factor"
     if names & scope.gradients:
         return "upstream_twice" if present else "upstream_missing"
     if any(KEEP.search(n) for n in names) and not any(MASK.search(n) for n in names):
@@ -557,6 +559,8 @@ def _operation_edits(slot: Slot, node: ast.BinOp, scope: Scope) -> Iterator[Edit
             1.0, "sign", slot, binary(left, ast.Sub() if isinstance(node.op, ast.Add) else ast.Add(), right)
         )
         yield _set_edit(1.6, "operation", slot, binary(left, ast.Mult(), right))
+        if isinstance(node.op, ast.Sub):
+            yield _set_edit(0.95, "sign", slot, binary(right, ast.Sub(), left))
         key = (
             "eps"
             if any(EPS.match(n) for n in _names(right))
@@ -768,7 +772,10 @@ def _name_edits(slot: Slot, node: ast.Name, scope: Scope) -> Iterator[Edit]:
                 yield _set_edit(cost, "power", slot, binary(node, ast.Pow(), number(power)), node.id)
         if np.asarray(value).dtype.kind == "b":
             yield _set_edit(1.5, "mask_inverted", slot, ast.UnaryOp(ast.Invert(), node), node.id)
-        elif node.id not in scope.gradients and slot.role == "factor":
+        elif node.id not in scope.gradients and slot.role in ("factor", "argument"):
+            for text, amount in scope.scalars.items():
+                if type(amount) is float and amount not in (0.0, 1.0) and _is_expression(text):
+                    yield _set_edit(2.2, "missing_term", slot, binary(node, ast.Add(), parse(text)), text)
             yield _set_edit(1.9, "mask", slot, parse(f"({node.id} > 0)"), node.id, show=_around(slot))
         if slot.role in ("factor", "term") and np.ndim(value) == 2:
             yield _set_edit(1.5, "transposed", slot, ast.Attribute(node, "T", ast.Load()), node.id)
@@ -800,6 +807,8 @@ def _name_edits(slot: Slot, node: ast.Name, scope: Scope) -> Iterator[Edit]:
 
 def _insertions(slot: Slot, node: ast.expr, scope: Scope) -> Iterator[Edit]:
     outer = slot.role in ("root", "term")
+    if slot.role == "factor" and isinstance(node, ast.BinOp) and isinstance(node.op, ast.Add | ast.Sub):
+        yield _set_edit(1.8, "power", slot, binary(node, ast.Pow(), number(2)))
     step = 0.0 if slot.role == "root" else 0.1 if slot.role == "term" else 0.4
     if isinstance(node, ast.Constant | ast.Tuple):
         return
