@@ -153,6 +153,8 @@ def test_bad_pairs(what, monkeypatch):
 
 BAD_CALLS = {
     "one array": (((X,),), {}, ArgumentError, "a pair"),
+    "x alone": ((X,), {}, ArgumentError, "got ndarray"),
+    "nothing": ((None,), {}, ArgumentError, "got NoneType"),
     "three arrays": (((X, Y, Y),), {}, ArgumentError, "got 3"),
     "unknown key": (({"X_train": X, "y_train": Y, "X_dev": X},), {}, ArgumentError, "X_dev"),
     "x without y": (({"X_train": X, "y_train": Y, "X_val": X},), {}, ArgumentError, "pairs among"),

@@ -49,6 +49,10 @@ def load_arrays(
     arrays: 2 classes, samples (4,) float64; train 90, val 10, test 0
     """
     if not isinstance(arrays, Mapping):
+        if not isinstance(arrays, tuple | list):
+            raise ArgumentError(
+                f"expected a name, a path, a pair (x, y) or a dict of arrays, got {type(arrays).__name__}"
+            )
         if len(arrays) != 2:
             raise ArgumentError(f"arrays: expected a pair (x, y), got {len(arrays)} things")
         arrays = {"x": arrays[0], "y": arrays[1]}

@@ -66,10 +66,9 @@ def read_inert(data: bytes, *, max_opcodes: int) -> Any:
     >>> import pickle
     >>> read_inert(pickle.dumps({"labels": [3, 1], "name": b"batch"}), max_opcodes=100)
     {'labels': [3, 1], 'name': b'batch'}
-    >>> import os
-    >>> read_inert(pickle.dumps(os.getcwd), max_opcodes=100)
+    >>> read_inert(pickle.dumps(print), max_opcodes=100)
     Traceback (most recent call last):
-    backpass.errors.DataError: pickle: refusing the name posix.getcwd; only plain data and NumPy arrays are read
+    backpass.errors.DataError: pickle: refusing the name builtins.print; only plain data and NumPy arrays are read
     """
     try:
         return _Machine(data, max_opcodes).run()
