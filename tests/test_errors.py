@@ -90,7 +90,7 @@ BAD: dict[str, tuple[Callable, type[Exception], str]] = {
         r"norm.*layer object such as bp.BatchNorm\(\)",
     ),
     # running a model
-    "x with nan": (forward(with_nan(NAN)), ValueError, r"finite numbers in x, got nan at \(2, 3\)"),
+    "x with nan": (forward(with_nan(NAN)), ValueError, r"finite float32 numbers in x, got nan at \(2, 3\)"),
     "x with infinity": (forward(with_nan(INF)), ValueError, r"got inf at \(2, 3\)"),
     "x of a wrong width": (forward(np.ones((4, 6))), ValueError, r"shape \(N, 5\), got \(4, 6\)"),
     "x without a batch": (forward(np.ones(5)), ValueError, r"shape \(N, 5\), got \(5,\)"),

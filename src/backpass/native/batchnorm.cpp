@@ -1,40 +1,128 @@
 // Batch normalisation over the rows of (N, D), with the relu that usually follows.
 //
-// The features are cut into strips a cache line or more wide; a strip is one piece of work, so that each sum runs
-// over the rows in order, whatever thread does it, and one strip of x stays in the cache from pass to pass.
+// The matrix is cut into pieces that fit a core's cache.  Statistics are taken piece by piece and merged in order, then
+// a second pass writes the result: x is read from memory twice, whatever its size.
 #include <cmath>
 
+#include "columns.hpp"
 #include "kernel.hpp"
-#include "parallel.hpp"
-#include "simd.hpp"
 
 namespace backpass {
 namespace {
 
-// Strip widths: 16 floats are a cache line; wider strips when there are few rows, so that a piece is worth its while.
-inline long strip_width(long N) { return N >= 1024 ? 16 : N >= 128 ? 64 : 256; }
-
-// Rows are summed in blocks of this many, and the blocks' sums then: float32 keeps its accuracy over long batches.
-inline constexpr long block_rows = 64;
-
-// f(begin, end) for each strip of D features.
-template <class F>
-void strips(long N, long D, F&& f) {
-    parallel_ranges(D, strip_width(N), f);
+// Mean and squared deviation of n rows, joined by those of `rows` more (Chan, Golub and LeVeque 1979).
+template <class V>
+inline void merge(V& mean, V& deviation, long n, V more_mean, V more_deviation, long rows) {
+    using T = std::remove_reference_t<decltype(mean[0])>;
+    const T share = static_cast<T>(rows) / static_cast<T>(n + rows);
+    const V delta = more_mean - mean;
+    mean = mean + delta * share;
+    deviation = deviation + more_deviation + delta * delta * (share * static_cast<T>(n));
 }
 
-// total[j] = Σ_n value(n, begin + j), for the features of one strip.
-template <class T, class Value>
-inline void sum_rows(T* total, long N, long begin, long end, Value&& value) {
-    T block[256];
-    const long width = end - begin;
-    for (long j = 0; j < width; j++) total[j] = 0;
-    for (long first = 0; first < N; first += block_rows) {
-        for (long j = 0; j < width; j++) block[j] = 0;
-        for (long n = first; n < std::min(N, first + block_rows); n++)
-            for (long j = 0; j < width; j++) block[j] += value(n, begin + j);
-        for (long j = 0; j < width; j++) total[j] += block[j];
+// Mean and summed squared deviation of the rows first .. last.  Sums are taken of x minus the first row of each block: exact
+// for a constant feature, and without the cancellation of Σ x² - (Σ x)²/N for one that is far from zero.
+template <class T>
+void moments(T* mean_out, T* deviation_out, const T* x, long D, long first, long last, long begin, long end) {
+    constexpr long most = Grid::most_slots<T>;
+    const long slots = slots_of<T>(begin, end);
+    Vec<T> mean[most], deviation[most], sum[most], squares[most];
+    std::fill(mean, mean + slots, Vec<T>{});
+    std::fill(deviation, deviation + slots, Vec<T>{});
+    for (long block = first; block < last; block += block_rows) {
+        const long rows = std::min(block_rows, last - block);
+        const T* const shift = x + block * D;
+        std::fill(sum, sum + slots, Vec<T>{});
+        std::fill(squares, squares + slots, Vec<T>{});
+        for_each_rows<T>(block, block + rows, begin, end, [&](auto columns, long n, auto together) {
+            const Vec<T> origin = columns.get(shift);
+            for (int i = 0; i < together; i++) {
+                const Vec<T> shifted = columns.get(x + (n + i) * D) - origin;
+                sum[columns.slot] += shifted;
+                squares[columns.slot] += shifted * shifted;
+            }
+        });
+        const T share = T(1) / static_cast<T>(rows);
+        for_each_vector<T>(begin, end, [&](auto columns) {
+            const long v = columns.slot;
+            const Vec<T> rest = squares[v] - sum[v] * (sum[v] * share);
+            merge(mean[v], deviation[v], block - first, columns.get(shift) + sum[v] * share,
+                  rest < T(0) ? Vec<T>{} : rest, rows);
+        });
     }
+    for_each_vector<T>(begin, end, [&](auto columns) {
+        columns.put(mean_out, mean[columns.slot]);
+        columns.put(deviation_out, deviation[columns.slot]);
+    });
+}
+
+// out = (x - mean) scale + beta, and the relu.
+template <bool relu, class T>
+void normalise(T* out, const T* x, const T* mean, const T* scale, const T* beta, long D, long first, long last, long begin,
+               long end) {
+    for_each_rows<T>(first, last, begin, end, [&](auto columns, long n, auto together) {
+        const Vec<T> m = columns.get(mean), k = columns.get(scale), b = columns.get(beta);
+        for (int i = 0; i < together; i++) {
+            Vec<T> value = (columns.get(x + (n + i) * D) - m) * k + b;
+            if constexpr (relu) value = value < T(0) ? Vec<T>{} : value;
+            columns.put(out + (n + i) * D, value);
+        }
+    });
+}
+
+// What arrives at the normalisation: dout, but nothing where the relu behind it let nothing through.
+template <bool relu, class T, class C>
+inline Vec<T> upstream(const C& columns, const T* dout, const T* relu_out, long row) {
+    const Vec<T> d = columns.get(dout + row);
+    if constexpr (relu) return columns.get(relu_out + row) > T(0) ? d : Vec<T>{};
+    return d;
+}
+
+// Σ upstream and Σ upstream xhat of the rows first .. last.
+template <bool relu, class T>
+void gradient_sums(T* sum_out, T* product_out, const T* dout, const T* relu_out, const T* x, const T* mean, const T* rstd,
+                   long D, long first, long last, long begin, long end) {
+    constexpr long most = Grid::most_slots<T>;
+    const long slots = slots_of<T>(begin, end);
+    Vec<T> total[most], total_product[most], sum[most], product[most];
+    std::fill(total, total + slots, Vec<T>{});
+    std::fill(total_product, total_product + slots, Vec<T>{});
+    for (long block = first; block < last; block += block_rows) {
+        std::fill(sum, sum + slots, Vec<T>{});
+        std::fill(product, product + slots, Vec<T>{});
+        for_each_rows<T>(block, std::min(last, block + block_rows), begin, end, [&](auto columns, long n, auto together) {
+            const Vec<T> m = columns.get(mean), r = columns.get(rstd);
+            for (int i = 0; i < together; i++) {
+                const long row = (n + i) * D;
+                const Vec<T> d = upstream<relu>(columns, dout, relu_out, row);
+                sum[columns.slot] += d;
+                product[columns.slot] += d * ((columns.get(x + row) - m) * r);
+            }
+        });
+        for (long v = 0; v < slots; v++) {
+            total[v] += sum[v];
+            total_product[v] += product[v];
+        }
+    }
+    for_each_vector<T>(begin, end, [&](auto columns) {
+        columns.put(sum_out, total[columns.slot]);
+        columns.put(product_out, total_product[columns.slot]);
+    });
+}
+
+// dx = gamma rstd (upstream - mean of upstream - xhat mean of upstream xhat)
+template <bool relu, class T>
+void input_gradient(T* dx, const T* dout, const T* relu_out, const T* x, const T* mean, const T* rstd, const T* scale,
+                    const T* shift, const T* tilt, long D, long first, long last, long begin, long end) {
+    for_each_rows<T>(first, last, begin, end, [&](auto columns, long n, auto together) {
+        const Vec<T> m = columns.get(mean), r = columns.get(rstd), k = columns.get(scale);
+        const Vec<T> a = columns.get(shift), b = columns.get(tilt);
+        for (int i = 0; i < together; i++) {
+            const long row = (n + i) * D;
+            const Vec<T> d = upstream<relu>(columns, dout, relu_out, row);
+            columns.put(dx + row, k * (d - a - (columns.get(x + row) - m) * r * b));
+        }
+    });
 }
 
 }  // namespace
@@ -43,24 +131,42 @@ template <class T>
 void batchnorm_forward(Array<T> out, Array<T> mean, Array<T> var, Array<T> rstd, Array<const T> x, Array<const T> gamma,
                        Array<const T> beta, double eps, long relu) {
     const long N = x.shape[0], D = x.shape[1];
-    strips(N, D, [&](long begin, long end) {
-        T total[256];
-        sum_rows(total, N, begin, end, [&](long n, long d) { return x[n * D + d]; });
-        for (long d = begin; d < end; d++) mean[d] = total[d - begin] / static_cast<T>(N);
-        sum_rows(total, N, begin, end, [&](long n, long d) {
-            const T centered = x[n * D + d] - mean[d];
-            return centered * centered;
-        });
+    const Grid grid(N, D);
+    T* const scale = scratch<T>(Slot::other, static_cast<std::size_t>(D));
+    auto finish = [&](long begin, long end) {  // var holds the summed squared deviation
         for (long d = begin; d < end; d++) {
-            var[d] = total[d - begin] / static_cast<T>(N);
+            var[d] /= static_cast<T>(N);
             rstd[d] = T(1) / std::sqrt(var[d] + static_cast<T>(eps));
+            scale[d] = rstd[d] * gamma[d];
         }
-        for (long n = 0; n < N; n++)
-            for (long d = begin; d < end; d++) {
-                const T value = (x[n * D + d] - mean[d]) * rstd[d] * gamma[d] + beta[d];
-                out[n * D + d] = relu && value < 0 ? T(0) : value;
-            }
+    };
+    auto write = [&](long first, long last, long begin, long end) {
+        const auto kernel = relu ? normalise<true, T> : normalise<false, T>;
+        kernel(out.data, x.data, mean.data, scale, beta.data, D, first, last, begin, end);
+    };
+    if (grid.row_pieces == 1)
+        return grid.for_each_piece([&](long, long first, long last, long begin, long end) {
+            moments(mean.data, var.data, x.data, D, first, last, begin, end);
+            finish(begin, end);
+            write(first, last, begin, end);
+        });
+
+    T* const partial = scratch<T>(Slot::partial, static_cast<std::size_t>(2 * grid.row_pieces * D));
+    grid.for_each_piece([&](long r, long first, long last, long begin, long end) {
+        moments(partial + 2 * r * D, partial + (2 * r + 1) * D, x.data, D, first, last, begin, end);
     });
+    for_each_vector<T>(0, D, [&](auto columns) {
+        Vec<T> all = {}, deviation = {};
+        for (long r = 0; r < grid.row_pieces; r++) {
+            const T* const piece = partial + 2 * r * D;
+            const long n = r * grid.rows;
+            merge(all, deviation, n, columns.get(piece), columns.get(piece + D), std::min(grid.rows, N - n));
+        }
+        columns.put(mean.data, all);
+        columns.put(var.data, deviation);
+    });
+    finish(0, D);
+    grid.for_each_piece([&](long, long first, long last, long begin, long end) { write(first, last, begin, end); });
 }
 BACKPASS_KERNEL(batchnorm_forward)
 
@@ -69,26 +175,41 @@ template <class T>
 void batchnorm_backward(Array<T> dx, Array<T> dgamma, Array<T> dbeta, Array<const T> dout, Array<const T> x,
                         Array<const T> gamma, Array<const T> mean, Array<const T> rstd, Array<const T> relu_out) {
     const long N = x.shape[0], D = x.shape[1];
-    auto upstream = [&](long i) { return !relu_out || relu_out[i] > 0 ? dout[i] : T(0); };
-    strips(N, D, [&](long begin, long end) {
-        T sum[256], sum_xhat[256];
-        sum_rows(sum, N, begin, end, [&](long n, long d) { return upstream(n * D + d); });
-        sum_rows(sum_xhat, N, begin, end,
-                 [&](long n, long d) { return upstream(n * D + d) * ((x[n * D + d] - mean[d]) * rstd[d]); });
+    const Grid grid(N, D);
+    T* const sum = scratch<T>(Slot::other, static_cast<std::size_t>(3 * D));
+    T *const product = sum + D, *const scale = sum + 2 * D;
+    auto add = [&](T* sum_out, T* product_out, long first, long last, long begin, long end) {
+        const auto kernel = relu_out ? gradient_sums<true, T> : gradient_sums<false, T>;
+        kernel(sum_out, product_out, dout.data, relu_out.data, x.data, mean.data, rstd.data, D, first, last, begin, end);
+    };
+    auto finish = [&](long begin, long end) {  // sums become means
+        const T share = T(1) / static_cast<T>(N);
         for (long d = begin; d < end; d++) {
-            dbeta[d] += sum[d - begin];
-            dgamma[d] += sum_xhat[d - begin];
-            sum[d - begin] /= static_cast<T>(N);
-            sum_xhat[d - begin] /= static_cast<T>(N);
+            dbeta[d] += sum[d];
+            dgamma[d] += product[d];
+            sum[d] *= share;
+            product[d] *= share;
+            scale[d] = gamma[d] * rstd[d];
         }
-        if (!dx) return;
-        for (long n = 0; n < N; n++)
-            for (long d = begin; d < end; d++) {
-                const long i = n * D + d;
-                const T xhat = (x[i] - mean[d]) * rstd[d];
-                dx[i] = gamma[d] * rstd[d] * (upstream(i) - sum[d - begin] - xhat * sum_xhat[d - begin]);
-            }
+    };
+    auto write = [&](long first, long last, long begin, long end) {
+        const auto kernel = relu_out ? input_gradient<true, T> : input_gradient<false, T>;
+        kernel(dx.data, dout.data, relu_out.data, x.data, mean.data, rstd.data, scale, sum, product, D, first, last, begin, end);
+    };
+    if (grid.row_pieces == 1)
+        return grid.for_each_piece([&](long, long first, long last, long begin, long end) {
+            add(sum, product, first, last, begin, end);
+            finish(begin, end);
+            if (dx) write(first, last, begin, end);
+        });
+
+    T* const partial = scratch<T>(Slot::partial, static_cast<std::size_t>(2 * grid.row_pieces * D));
+    grid.for_each_piece([&](long r, long first, long last, long begin, long end) {
+        add(partial + 2 * r * D, partial + (2 * r + 1) * D, first, last, begin, end);
     });
+    add_pieces(sum, product, partial, grid.row_pieces, D);
+    finish(0, D);
+    if (dx) grid.for_each_piece([&](long, long first, long last, long begin, long end) { write(first, last, begin, end); });
 }
 BACKPASS_KERNEL(batchnorm_backward)
 
@@ -96,17 +217,11 @@ template <class T>
 void batchnorm_infer(Array<T> out, Array<const T> x, Array<const T> gamma, Array<const T> beta, Array<const T> mean,
                      Array<const T> var, double eps, long relu) {
     const long N = x.shape[0], D = x.shape[1];
-    strips(N, D, [&](long begin, long end) {
-        T scale[256], shift[256];
-        for (long d = begin; d < end; d++) {
-            scale[d - begin] = gamma[d] / std::sqrt(var[d] + static_cast<T>(eps));
-            shift[d - begin] = beta[d] - mean[d] * scale[d - begin];
-        }
-        for (long n = 0; n < N; n++)
-            for (long d = begin; d < end; d++) {
-                const T value = x[n * D + d] * scale[d - begin] + shift[d - begin];
-                out[n * D + d] = relu && value < 0 ? T(0) : value;
-            }
+    T* const scale = scratch<T>(Slot::other, static_cast<std::size_t>(D));
+    for (long d = 0; d < D; d++) scale[d] = gamma[d] / std::sqrt(var[d] + static_cast<T>(eps));
+    const auto kernel = relu ? normalise<true, T> : normalise<false, T>;
+    Grid(N, D).for_each_piece([&](long, long first, long last, long begin, long end) {
+        kernel(out.data, x.data, mean.data, scale, beta.data, D, first, last, begin, end);
     });
 }
 BACKPASS_KERNEL(batchnorm_infer)
