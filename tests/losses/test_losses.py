@@ -6,6 +6,8 @@ import doctest
 import importlib
 import math
 import pickle
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -385,3 +387,34 @@ def test_the_examples_run(module):
     failed, tried = doctest.testmod(importlib.import_module(module.__name__))
     assert failed == 0
     assert tried > 0
+
+
+READ_AT_THE_END = """
+import ctypes, mmap
+import numpy as np
+import backpass as bp
+PAGE = mmap.PAGESIZE
+memory = mmap.mmap(-1, 2 * PAGE)
+start = ctypes.addressof(ctypes.c_char.from_buffer(memory))
+assert ctypes.CDLL(None).mprotect(ctypes.c_void_p(start + PAGE), PAGE, 0) == 0
+for dtype in (np.float32, np.float64):
+    for shape in ((1, 2), (3, 5), (16, 10), (17, 10), (5, 33)):
+        size = shape[0] * shape[1] * np.dtype(dtype).itemsize
+        scores = np.frombuffer(memory, dtype, shape[0] * shape[1], PAGE - size).reshape(shape)
+        for loss, y in ((bp.SoftmaxLoss(), np.zeros(shape[0], np.int64)), (bp.SVMLoss(), np.zeros(shape[0], np.int64)),
+                        (bp.MSELoss(), np.zeros(shape))):
+            value = np.zeros(1)
+            loss.kernel(value, np.empty_like(scores), scores, y)()
+            assert np.isfinite(value[0])
+print("fine")
+import os
+os._exit(0)  # the memory cannot be released while arrays point into it
+"""
+
+
+@needs_kernels
+@pytest.mark.skipif(sys.platform == "win32", reason="mprotect is POSIX")
+def test_nothing_is_read_past_the_end():
+    """The scores end where a page begins that must not be touched: reading on would end the process."""
+    result = subprocess.run([sys.executable, "-c", READ_AT_THE_END], capture_output=True, text=True, check=False)
+    assert (result.returncode, result.stdout) == (0, "fine\n"), result.stderr

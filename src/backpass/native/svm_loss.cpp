@@ -21,7 +21,7 @@ void svm_loss(Array<T> dscores, Array<const T> scores, Array<const std::int64_t>
             T& score = block[y[first + r] * L + r];
             right[r] = score;
             weight[r] = static_cast<T>(weights(first + r) * scale);
-            if (score == score) score = -std::numeric_limits<T>::infinity();  // never within the margin of itself
+            score = -std::numeric_limits<T>::infinity();  // never within the margin of itself
         }
         const Vec<T> threshold = load(right) - margin, w = load(weight);
         Vec<T> sum{}, count{};
