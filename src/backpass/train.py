@@ -622,7 +622,7 @@ class _Step:
             raise DivergenceError(self._diagnosis(run.step, "a gradient or parameter is not finite"))
         if before is not None:
             self.gradient_norm = _norm(model.grads)
-            self.update_ratio = _norm(model.params - before) / max(_norm(before), 1e-30)
+            self.update_ratio = _norm(model.params, before) / max(_norm(before), 1e-30)
         return loss
 
     def _diagnosis(self, step: int, what: str) -> str:
@@ -835,9 +835,15 @@ def _whole(value: object, least: int) -> bool:
     return isinstance(value, (int, np.integer)) and not isinstance(value, bool) and bool(value >= least)
 
 
-def _norm(vector: Array) -> float:
-    # Squares are added in float64 by NumPy's pairwise sum: one value, whatever the number of threads.
-    return math.sqrt(float(np.square(vector, dtype=np.float64).sum()))
+def _norm(vector: Array, minus: Array | None = None) -> float:
+    """Return the length of a vector, or of a difference, in float64 and without a copy of the whole."""
+    total = 0.0
+    for start in range(0, len(vector), 65536):
+        piece = vector[start : start + 65536].astype(np.float64)
+        if minus is not None:
+            piece -= minus[start : start + 65536]
+        total += float(np.square(piece).sum())  # NumPy's pairwise sum: one value, whatever the number of threads
+    return math.sqrt(total)
 
 
 def _merged_groups(model: Model, optimizer: Optimizer) -> Iterator[tuple[str, slice]]:

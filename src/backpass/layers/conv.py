@@ -50,6 +50,7 @@ Conventions
     other pixels.  Where windows do not end at the border, the last rows or columns are not seen, as in PyTorch.
     Winograd rounds differently: relative to the largest output, its error is about 1e-6 forward and for dx, 5e-6 for dw in
     float32 (direct: 3e-7), see `benchmarks/conv.py --accuracy`; algorithm="direct" leaves it out.
+    It also mixes the pixels of a tile of 4 x 4 outputs, so that a NaN or infinity shows in all of a tile.
 
 Example
     >>> import numpy as np

@@ -10,45 +10,45 @@
 namespace backpass {
 namespace {
 
-// Mean and squared deviation of n rows, joined by those of `rows` more (Chan, Golub and LeVeque 1979).
-template <class V>
-inline void merge(V& mean, V& deviation, long n, V more_mean, V more_deviation, long rows) {
-    using T = std::remove_reference_t<decltype(mean[0])>;
+// Mean and summed squared deviation of n rows, joined by those of `rows` more, whose mean lies `delta` higher
+// (Chan, Golub and LeVeque 1979).
+template <class T>
+inline void merge(Vec<T>& mean, Vec<T>& deviation, long n, Vec<T> delta, Vec<T> more_deviation, long rows) {
     const T share = static_cast<T>(rows) / static_cast<T>(n + rows);
-    const V delta = more_mean - mean;
-    mean = mean + delta * share;
-    deviation = deviation + more_deviation + delta * delta * (share * static_cast<T>(n));
+    mean += delta * share;
+    deviation += more_deviation + delta * delta * (share * static_cast<T>(n));
 }
 
-// Mean and summed squared deviation of the rows first .. last.  Sums are taken of x minus the first row of each block: exact
-// for a constant feature, and without the cancellation of Σ x² - (Σ x)²/N for one that is far from zero.
+// Mean, less the origin, and summed squared deviation of the rows first .. last.  Every block of rows is summed as the distance
+// from the mean of the rows before it, so that Σ x² - (Σ x)²/N never cancels: the first block is one row, the next ones
+// three times as many as came before.  The origin, the first row of all, keeps digits where a feature is far from zero.
 template <class T>
-void moments(T* mean_out, T* deviation_out, const T* x, long D, long first, long last, long begin, long end) {
+void moments(T* mean_out, T* deviation_out, const T* x, const T* origin, long D, long first, long last, long begin, long end) {
     constexpr long most = Grid::most_slots<T>;
     const long slots = slots_of<T>(begin, end);
     Vec<T> mean[most], deviation[most], sum[most], squares[most];
-    std::fill(mean, mean + slots, Vec<T>{});
     std::fill(deviation, deviation + slots, Vec<T>{});
-    for (long block = first; block < last; block += block_rows) {
-        const long rows = std::min(block_rows, last - block);
-        const T* const shift = x + block * D;
+    for_each_vector<T>(begin, end, [&](auto columns) {
+        mean[columns.slot] = columns.get(x + first * D) - columns.get(origin);
+    });
+    for (long block = first + 1; block < last;) {
+        const long before = block - first, rows = std::min({block_rows, 3 * before, last - block});
         std::fill(sum, sum + slots, Vec<T>{});
         std::fill(squares, squares + slots, Vec<T>{});
         for_each_rows<T>(block, block + rows, begin, end, [&](auto columns, long n, auto together) {
-            const Vec<T> origin = columns.get(shift);
+            const Vec<T> from = columns.get(origin), m = mean[columns.slot];
             for (int i = 0; i < together; i++) {
-                const Vec<T> shifted = columns.get(x + (n + i) * D) - origin;
-                sum[columns.slot] += shifted;
-                squares[columns.slot] += shifted * shifted;
+                const Vec<T> distance = (columns.get(x + (n + i) * D) - from) - m;
+                sum[columns.slot] += distance;
+                squares[columns.slot] += distance * distance;
             }
         });
         const T share = T(1) / static_cast<T>(rows);
-        for_each_vector<T>(begin, end, [&](auto columns) {
-            const long v = columns.slot;
-            const Vec<T> rest = squares[v] - sum[v] * (sum[v] * share);
-            merge(mean[v], deviation[v], block - first, columns.get(shift) + sum[v] * share,
-                  rest < T(0) ? Vec<T>{} : rest, rows);
-        });
+        for (long v = 0; v < slots; v++) {
+            const Vec<T> delta = sum[v] * share, rest = squares[v] - sum[v] * delta;
+            merge<T>(mean[v], deviation[v], before, delta, rest < T(0) ? Vec<T>{} : rest, rows);
+        }
+        block += rows;
     }
     for_each_vector<T>(begin, end, [&](auto columns) {
         columns.put(mean_out, mean[columns.slot]);
@@ -133,8 +133,9 @@ void batchnorm_forward(Array<T> out, Array<T> mean, Array<T> var, Array<T> rstd,
     const long N = x.shape[0], D = x.shape[1];
     const Grid grid(N, D);
     T* const scale = scratch<T>(Slot::other, static_cast<std::size_t>(D));
-    auto finish = [&](long begin, long end) {  // var holds the summed squared deviation
+    auto finish = [&](long begin, long end) {  // mean is less the first row, var the summed squared deviation
         for (long d = begin; d < end; d++) {
+            mean[d] += x[d];
             var[d] /= static_cast<T>(N);
             rstd[d] = T(1) / std::sqrt(var[d] + static_cast<T>(eps));
             scale[d] = rstd[d] * gamma[d];
@@ -146,21 +147,21 @@ void batchnorm_forward(Array<T> out, Array<T> mean, Array<T> var, Array<T> rstd,
     };
     if (grid.row_pieces == 1)
         return grid.for_each_piece([&](long, long first, long last, long begin, long end) {
-            moments(mean.data, var.data, x.data, D, first, last, begin, end);
+            moments(mean.data, var.data, x.data, x.data, D, first, last, begin, end);
             finish(begin, end);
             write(first, last, begin, end);
         });
 
     T* const partial = scratch<T>(Slot::partial, static_cast<std::size_t>(2 * grid.row_pieces * D));
     grid.for_each_piece([&](long r, long first, long last, long begin, long end) {
-        moments(partial + 2 * r * D, partial + (2 * r + 1) * D, x.data, D, first, last, begin, end);
+        moments(partial + 2 * r * D, partial + (2 * r + 1) * D, x.data, x.data, D, first, last, begin, end);
     });
     for_each_vector<T>(0, D, [&](auto columns) {
         Vec<T> all = {}, deviation = {};
         for (long r = 0; r < grid.row_pieces; r++) {
             const T* const piece = partial + 2 * r * D;
             const long n = r * grid.rows;
-            merge(all, deviation, n, columns.get(piece), columns.get(piece + D), std::min(grid.rows, N - n));
+            merge<T>(all, deviation, n, columns.get(piece) - all, columns.get(piece + D), std::min(grid.rows, N - n));
         }
         columns.put(mean.data, all);
         columns.put(var.data, deviation);

@@ -50,15 +50,16 @@ inline void for_each_rows(long first, long last, long begin, long end, F&& f) {
         for_each_vector<T>(begin, end, [&](auto columns) { f(columns, n, std::integral_constant<int, 1>{}); });
 }
 
-// A matrix cut into pieces that fit a core's cache: strips of columns, and some blocks of rows of each.
+// A matrix cut into pieces of some blocks of rows, and of strips of columns where rows are long.  Strips are wide, since
+// memory is read fastest in one run; few rows are cut into narrower ones, for every thread to have some.
 struct Grid {
-    static constexpr long strip = 256;                            // columns; the last strip has up to twice as many
+    static constexpr long widest = 1024, narrow = 256;          // columns
     template <class T>
-    static constexpr long most_slots = 2 * strip / lanes<T>;  // vectors of a strip
+    static constexpr long most_slots = 2 * widest / lanes<T>;  // vectors of a strip: the last has up to twice the columns
 
-    long N, D, strips, rows, row_pieces;
+    long N, D, strip, strips, rows, row_pieces;
 
-    Grid(long N, long D) : N(N), D(D), strips(std::max(1l, D / strip)) {
+    Grid(long N, long D) : N(N), D(D), strip(N <= 2 * block_rows ? narrow : widest), strips(std::max(1l, D / strip)) {
         rows = std::max(1l, memory_grain / std::min(D, strip) / block_rows) * block_rows;
         row_pieces = (N + rows - 1) / rows;
     }

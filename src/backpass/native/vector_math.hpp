@@ -26,7 +26,8 @@ struct Real<float> {
     static constexpr Int upper_half_bits = ~0xfff;  // 12 bits of mantissa: squares are exact
     static constexpr float to_integer = 12582912.0f;  // 1.5 2^23: adding it rounds to a whole number
     static constexpr float ln2_high = 0.693145751953125f, ln2_low = 1.42860682031e-6f;
-    static constexpr float exp_least = -104.0f, exp_most = 89.0f, expm1_least = -18.0f, tail_most = 15.0f;
+    static constexpr float exp_least = -104.0f, exp_most = 89.0f, in_range = 87.0f, expm1_least = -18.0f;
+    static constexpr float tail_most = 13.19f;  // t²/2 is still in range
     static constexpr float expm1[] = {0.5000000014f, 0.1666657336f, 0.04166645678f, 0.008363776467f,
                                       0.001393454452f};                           // 1.1e-8
     static constexpr float log[] = {0.6666668521f, 0.399887268f, 0.2958203681f};  // 2.7e-9
@@ -44,7 +45,8 @@ struct Real<double> {
     static constexpr Int upper_half_bits = ~0x7ffffffLL;  // 26 bits of mantissa
     static constexpr double to_integer = 6755399441055744.0;
     static constexpr double ln2_high = 0.693147180559663, ln2_low = 2.8235290563031577123e-13;
-    static constexpr double exp_least = -746.0, exp_most = 710.0, expm1_least = -40.0, tail_most = 40.0;
+    static constexpr double exp_least = -746.0, exp_most = 710.0, in_range = 708.0, expm1_least = -40.0;
+    static constexpr double tail_most = 37.6;
     static constexpr double expm1[] = {0.5000000000000001128,    0.1666666666666667144,   0.04166666666662063363,
                                        0.00833333333332554408,   0.001388888891894119116, 0.000198412698768661758,
                                        0.00002480151863875375662, 2.75572528315354186e-6,  2.762133974738187806e-7,
@@ -90,45 +92,49 @@ inline Vec<T> polynomial(Vec<T> x, const T (&coefficients)[terms]) {
     return sum;
 }
 
-// 2^k for a whole number k within the range of exponents.
+// 2^k, where the sum k + to_integer is given: its lowest bits are k.
 template <class T>
-inline Vec<T> power_of_two(Vec<T> k) {
-    return (Vec<T>)((((Bits<T>)(k + Real<T>::to_integer)) << Real<T>::mantissa_bits) + Real<T>::one_bits);
+inline Vec<T> power_of_two(Vec<T> sum) {
+    return (Vec<T>)(((Bits<T>)sum << Real<T>::mantissa_bits) + Real<T>::one_bits);
 }
 
-// exp(x + low) = 2^k (1 + p): `low` holds what rounding took from x; |k ln 2 - x| <= ln 2 / 2.
+// exp(x) = 2^k (1 + p), where k is the whole number nearest to x / ln 2; exp(x + low) if what rounding took from x is given.
 template <class T>
 struct ReducedExp {
-    Vec<T> k, p;
+    Vec<T> sum, p;  // sum = k + to_integer
 };
 
-template <class T>
-inline ReducedExp<T> reduced_exp(Vec<T> x, Vec<T> low) {
+template <class T, class... Low>
+inline ReducedExp<T> reduced_exp(Vec<T> x, Low... low) {
     using R = Real<T>;
     constexpr T log2e = static_cast<T>(1.442695040888963407359925);
-    const Vec<T> k = ((x + low) * log2e + R::to_integer) - R::to_integer;
-    const Vec<T> r = ((x - k * R::ln2_high) - k * R::ln2_low) + low;
-    return {k, r + r * r * polynomial<T>(r, R::expm1)};
-}
-
-template <class T>
-inline Vec<T> scaled_exp(const ReducedExp<T>& e) {
-    using R = Real<T>;
-    const Vec<T> half = (e.k * T(0.5) + R::to_integer) - R::to_integer;  // 2^k alone may overflow: two factors
-    return (power_of_two<T>(half) + power_of_two<T>(half) * e.p) * power_of_two<T>(e.k - half);
+    const Vec<T> sum = x * log2e + R::to_integer, k = sum - R::to_integer;
+    const Vec<T> r = (((x - k * R::ln2_high) - k * R::ln2_low) + ... + low);
+    return {sum, r + r * r * polynomial<T>(r, R::expm1)};
 }
 
 template <class T>
 inline Vec<T> exp(Vec<T> x) {
-    return scaled_exp<T>(reduced_exp<T>(clamp<T>(x, Real<T>::exp_least, Real<T>::exp_most), Vec<T>{}));
+    using R = Real<T>;
+    const ReducedExp<T> e = reduced_exp<T>(clamp<T>(x, R::exp_least, R::exp_most));
+    const Vec<T> k = e.sum - R::to_integer, half = k * T(0.5) + R::to_integer;  // 2^k alone may overflow: two factors
+    const Vec<T> factor = power_of_two<T>(half), other = power_of_two<T>(k - (half - R::to_integer) + R::to_integer);
+    return (factor + factor * e.p) * other;
+}
+
+// exp(x + low...) for |x| up to about 87 (float), 708 (double), where 2^k is a number: half the work.  Beyond, anything.
+template <class T, class... Low>
+inline Vec<T> exp_in_range(Vec<T> x, Low... low) {
+    const ReducedExp<T> e = reduced_exp<T>(x, low...);
+    const Vec<T> scale = power_of_two<T>(e.sum);
+    return scale + scale * e.p;
 }
 
 // exp(x) - 1 for x <= 0, without the cancellation near 0.
 template <class T>
 inline Vec<T> expm1_of_negative(Vec<T> x) {
-    const Vec<T> clamped = x < Real<T>::expm1_least ? broadcast<T>(Real<T>::expm1_least) : x;
-    const ReducedExp<T> e = reduced_exp<T>(clamped, Vec<T>{});
-    const Vec<T> scale = power_of_two<T>(e.k);
+    const ReducedExp<T> e = reduced_exp<T>(x < Real<T>::expm1_least ? broadcast<T>(Real<T>::expm1_least) : x);
+    const Vec<T> scale = power_of_two<T>(e.sum);
     return scale * e.p + (scale - T(1));
 }
 
@@ -139,10 +145,12 @@ inline Vec<T> tanh(Vec<T> x) {
     return with_sign<T>(-t / (t + T(2)), x);
 }
 
-// 1 / (1 + exp(-x)); exp may overflow to infinity, whose reciprocal is the right 0.
+// 1 / (1 + exp(-x)); beyond the range of exp_in_range it is 0 or 1.
 template <class T>
 inline Vec<T> sigmoid(Vec<T> x) {
-    return T(1) / (T(1) + exp<T>(-x));
+    const Vec<T> inside = T(1) / (T(1) + exp_in_range<T>(-x));
+    const Vec<T> above = x > Real<T>::in_range ? broadcast<T>(1) : inside;
+    return x < -Real<T>::in_range ? Vec<T>{} : above;
 }
 
 // Natural logarithm: x = 2^k m with sqrt(1/2) <= m < sqrt(2), log m by s = (m - 1) / (m + 1).
@@ -174,10 +182,11 @@ struct Normal {
 template <class T>
 inline Normal<T> normal(Vec<T> x) {
     using R = Real<T>;
-    Vec<T> t = magnitude<T>(x);
-    t = t > R::tail_most ? broadcast<T>(R::tail_most) : t;
+    const auto beyond = magnitude<T>(x) > R::tail_most;  // both tails are 0 there
+    const Vec<T> t = beyond ? broadcast<T>(R::tail_most) : magnitude<T>(x);
     const Vec<T> upper = (Vec<T>)((Bits<T>)t & R::upper_half_bits);
-    const Vec<T> gauss = scaled_exp<T>(reduced_exp<T>(upper * upper * T(-0.5), (t + upper) * (t - upper) * T(-0.5)));
+    const Vec<T> inside = exp_in_range<T>(upper * upper * T(-0.5), (t + upper) * (t - upper) * T(-0.5));
+    const Vec<T> gauss = beyond ? Vec<T>{} : inside;
     const Vec<T> reciprocal = T(1) / (t + T(4));
     const Vec<T> tail = gauss * (polynomial<T>((t - T(4)) * reciprocal, R::tail) * reciprocal);
     const Vec<T> cdf = x > T(0) ? T(1) - tail : tail;
