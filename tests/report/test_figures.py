@@ -55,7 +55,7 @@ def test_a_long_loss_curve_is_drawn_as_mean_and_range(run):
 @pytest.mark.parametrize("function", HISTOGRAMS)
 def test_histograms_have_a_panel_for_each_layer_that_computes(function, run):
     figure = function(run)
-    assert [axes.get_title() for axes in figure.axes] == ["0 Affine", "1 BatchNorm", "2 ReLU", "4 Affine"]
+    assert [axes.get_title(loc="right") for axes in figure.axes] == ["0 Affine", "1 BatchNorm", "2 ReLU", "4 Affine"]
     assert figure.axes[-1].get_xlabel() == "epoch"
     drawn(figure)
 

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import io
 import re
+import time
 
 import numpy as np
 import pytest
@@ -59,12 +60,24 @@ def test_the_live_display_is_closed_when_training_fails(monkeypatch):
     assert shown.getvalue().rindex("\x1b[?25h") > shown.getvalue().rindex("\x1b[?25l")
 
 
-def test_time_left_counts_the_steps_of_this_session_only(tmp_path):
+def test_a_resumed_run_goes_on_counting_epochs(tmp_path):
     train(io.StringIO(), tmp_path / "r", epochs=2).fit()
     shown = io.StringIO()
     bp.Trainer.resume(tmp_path / "r", epochs=4, callbacks=[bp.Progress(shown)]).fit()
     assert shown.getvalue().startswith("epoch 3/4")
     assert shown.getvalue().splitlines()[-1].startswith("finished: 4 epochs")
+
+
+def test_time_left_counts_the_steps_of_this_session_only():
+    shown = io.StringIO()
+    trainer = train(shown, epochs=100)
+    trainer.run.step = 1000
+    made = bp.Progress(shown)
+    made.start(trainer.run)
+    made._started = made._shown = time.perf_counter() - 20
+    trainer.run.step = 1100  # 100 steps in 20 s, and 1000 to go
+    made.tick(trainer.run)
+    assert shown.getvalue().rstrip().endswith("· 3 min 20 s left")
 
 
 def test_watching_does_not_change_the_run():

@@ -227,7 +227,7 @@ def confusion_matrix(y: Array, predicted: Array, classes: Sequence[str]) -> Figu
             tick.set_rotation_mode("anchor")
     if C <= 20:
         for i, j in zip(*np.nonzero(counts), strict=True):
-            color = "white" if cells[i, j, 3] > 0.6 else INK
+            color = "white" if cells[i, j, 3] > 0.75 else INK
             axes.text(j, i, f"{counts[i, j]}", ha="center", va="center", fontsize=8 if C <= 12 else 6, color=color)
     return figure
 
@@ -417,7 +417,7 @@ def _histograms(record: Record, what: str, title: str) -> Figure:
         extent = (first - 0.5, last + 0.5, low, high)
         axes.imshow(cells, aspect="auto", origin="lower", extent=extent, interpolation="nearest")
         axes.grid(visible=False)
-        axes.set_title(record.layers[i], fontsize=8.5, color=INK)
+        axes.set_title(record.layers[i], fontsize=8.5, color=INK, loc="right")  # the exponent stands left
         axes.locator_params(axis="y", nbins=5)
         axes.locator_params(axis="x", integer=True, nbins=4)
         axes.ticklabel_format(axis="y", style="sci", scilimits=(-2, 3))
