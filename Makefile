@@ -15,12 +15,12 @@ setup: $(VENV)/.installed   ## make the project's own .venv and build the kernel
 $(VENV)/.tools:
 	@echo "setting up $(VENV) (once) ..."
 	@$(PYTHON) -m venv $(VENV)
-	@$(BIN)/python -m pip install -q "scikit-build-core>=0.11" "nanobind>=2.9" "ninja>=1.11" "cmake>=3.26"
+	@$(BIN)/python -m pip install -q --disable-pip-version-check "scikit-build-core>=0.11" "nanobind>=2.9" "ninja>=1.11" "cmake>=3.26"
 	@touch $@
 
 $(VENV)/.installed: $(VENV)/.tools pyproject.toml CMakeLists.txt $(NATIVE)
 	@echo "installing backpass and building its kernels ..."
-	@$(BIN)/python -m pip install -q --no-build-isolation -e ".[dev]"
+	@$(BIN)/python -m pip install -q --disable-pip-version-check --no-build-isolation -e ".[dev]"
 	@touch $@
 
 demo: setup      ## train a batch-normalised net on the embedded digits and write a report

@@ -115,7 +115,7 @@ def torch(case: Case, *, compiled: bool) -> Side:
             yield loss
 
     timed, checked = steps(case.drop_prob), steps(0.0)
-    return lambda: next(timed), lambda: [float(next(checked)) for _ in range(5)]
+    return lambda: next(timed), lambda: [float(next(checked).detach()) for _ in range(5)]
 
 
 def sklearn(case: Case) -> Side:

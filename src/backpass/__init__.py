@@ -10,7 +10,7 @@ model.predict(data.test.x)
 
 from __future__ import annotations
 
-from . import data, errors, init, models, schedule
+from . import data, errors, init, models, report, schedule
 from .callbacks import Callback
 from .history import History
 from .layers import *  # noqa: F403 (the layers' own __all__)
@@ -21,6 +21,7 @@ from .model import Model
 from .native import set_threads, threads
 from .optim import *  # noqa: F403
 from .optim import __all__ as _optimizers
+from .progress import Progress
 from .train import Run, Trainer, evaluate, load_model, save_model
 
 __version__ = "0.1.0"
@@ -32,6 +33,7 @@ __all__ = [
     "Callback",
     "History",
     "Model",
+    "Progress",
     "Run",
     "Trainer",
     "data",
@@ -40,6 +42,7 @@ __all__ = [
     "init",
     "load_model",
     "models",
+    "report",
     "save_model",
     "schedule",
     "set_threads",

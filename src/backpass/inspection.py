@@ -21,7 +21,7 @@ def inspect_layers(model: Model, x: Array, y: Array, loss: Loss) -> dict[str, Ar
     Parameters
     ----------
     model : Model
-        Its gradients are put back, its running statistics not touched.
+        Its running statistics are not touched; `grads` holds the gradients of these samples afterwards.
     x : array (N, *sample shape)
         Raw samples; the model's `preprocess` is applied.
     y : array (N, ...)
@@ -51,10 +51,9 @@ def inspect_layers(model: Model, x: Array, y: Array, loss: Loss) -> dict[str, Ar
     for call in plan.forward:
         call()
     _, plan.dscores[...] = loss.reference(plan.scores, loss.check(plan.scores.shape, y), None)
-    kept = model.grads.copy()
+    model.grads[...] = 0
     for call in plan.backward:
         call()
-    model.grads[...] = kept
     rows = [_describe(out, dout) for out, dout in zip(plan.outs, plan.douts, strict=True)]
     return {name: np.array([row[name] for row in rows]) for name in rows[0]}
 

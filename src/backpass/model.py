@@ -292,7 +292,7 @@ class Model:
         -------
         ndarray (N,) of int64
         """
-        return self.predict_scores(x).reshape(len(x), -1).argmax(axis=1)
+        return self.predict_scores(x).reshape(len(x), int(np.prod(self.output_shape))).argmax(axis=1)
 
     def _infer(self, x: Array, fill: Any) -> Array:
         out = np.empty((len(x), *self.output_shape), self.dtype)
@@ -541,11 +541,11 @@ class Model:
             raise ShapeError(f"Model: expected x of shape (N, {wanted}), got {x.shape}")
         if len(x) == 0 and not empty:
             raise ShapeError(f"Model: expected at least one sample in x, got shape {x.shape}")
-        if x.dtype.kind == "f" and not np.isfinite(x).all():
-            bad = np.argwhere(~np.isfinite(x))[0]
-            raise ArgumentError(
-                f"Model: expected finite numbers in x, got {x[tuple(bad)]} at {tuple(int(i) for i in bad)}"
-            )
+        if x.dtype.kind == "f" and x.size:
+            most = min(np.finfo(self.dtype).max, np.finfo(x.dtype).max)  # float64 may hold what float32 does not
+            if not (x.min() >= -most and x.max() <= most):  # False for NaN; a test of each element would copy x
+                bad = tuple(int(i) for i in np.argwhere(~(np.abs(x) <= most))[0])
+                raise ArgumentError(f"Model: expected finite {self.dtype.name} numbers in x, got {x[bad]} at {bad}")
         return x
 
     def summary(self, batch: int = 64) -> str:
@@ -564,14 +564,14 @@ class Model:
         """
         lines = [f"{'layer':<18} {'output':<22} {'parameters':>10}  runs as"]
         fused = {j for unit in self._units(fuse=True) if unit.fusion for j in range(unit.first + 1, unit.last + 1)}
-        for i, (layer, (_, d)) in enumerate(zip(self.layers, self._declare(batch), strict=True)):
+        for i, (layer, (x, d)) in enumerate(zip(self.layers, self._declare(batch), strict=True)):
             count = sum(int(np.prod(p.shape)) for p in d.params.values())
             if i in fused:
                 how = "fused with the layer above"
             elif layer.is_view(training=True):
                 how = "a view"
             else:
-                how = "kernel" if self.kernels and layer.has_kernels() else "NumPy reference"
+                how = layer.runs_as(x) if self.kernels and layer.has_kernels() else "NumPy reference"
             name = f"{i} {type(layer).__name__}"
             lines.append(f"{name:<18} {'(' + ', '.join(map(str, ('N', *d.out[1:]))) + ')':<22} {count:>10,}  {how}")
         plan = self.plan(batch, input_gradient=False)

@@ -1,6 +1,6 @@
 """Layers, losses, optimizers, schedules and initialisers as plain JSON data, and back.
 
-    to_spec(bp.Affine(10))  ->  {"type": "Affine", "width": 10, "init": {"type": "He", "gain": 1.0}}
+    to_spec(bp.Affine(10))  ->  {"type": "Affine", "width": 10, "init": {"type": "init.He", "gain": 1.0}}
 
 Everything that a run is made of is a frozen dataclass of numbers, strings and other such objects, so its fields say all.
 Only names that are registered here or in a registry can come back: a file cannot name code to run.
@@ -43,10 +43,10 @@ def to_spec(value: Any) -> Any:
         return [to_spec(item) for item in value]
     if isinstance(value, dict):
         return {str(key): to_spec(item) for key, item in value.items()}
-    name = type(value).__name__
-    if dataclasses.is_dataclass(value) and _known().get(name) is type(value):
+    names = {cls: name for name, cls in _known().items()}
+    if dataclasses.is_dataclass(value) and type(value) in names:
         fields = {f.name: to_spec(getattr(value, f.name)) for f in dataclasses.fields(value)}
-        return {"type": name, **fields}
+        return {"type": names[type(value)], **fields}
     raise CheckpointError(
         f"cannot save {value!r}: expected layers, losses, optimizers, schedules and initialisers of backpass or registered "
         "with it (a subclass of bp.layers.Layer is), made of numbers, strings and such objects"
@@ -63,7 +63,7 @@ def from_spec(spec: Any) -> Any:
 
     Examples
     --------
-    >>> from_spec({"type": "Affine", "width": 3, "init": {"type": "Constant", "value": 0.5}})
+    >>> from_spec({"type": "Affine", "width": 3, "init": {"type": "init.Constant", "value": 0.5}})
     Affine(width=3, init=Constant(value=0.5))
     """
     if isinstance(spec, list):
@@ -90,11 +90,11 @@ def _known() -> dict[str, type]:
         **Layer.registry,
         **Loss.registry,
         **Optimizer.registry,
-        **_dataclasses_of(init),
-        **_dataclasses_of(schedule),
+        **_dataclasses_of(init, "init."),
+        **_dataclasses_of(schedule, "schedule."),
     }
 
 
-def _dataclasses_of(module: ModuleType) -> dict[str, type]:
+def _dataclasses_of(module: ModuleType, prefix: str) -> dict[str, type]:
     found = {name: value for name, value in vars(module).items() if isinstance(value, type)}
-    return {name: value for name, value in found.items() if dataclasses.is_dataclass(value)}
+    return {prefix + name: value for name, value in found.items() if dataclasses.is_dataclass(value)}

@@ -14,11 +14,12 @@ from __future__ import annotations
 import hashlib
 import math
 import os
+import platform
 import signal
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
-from functools import partial
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +27,7 @@ import numpy as np
 
 from . import checkpoint, native
 from .callbacks import Callback, as_callbacks
-from .data import Dataset, Preprocess, Split, order
+from .data import Dataset, Preprocess, Split, load, order
 from .errors import ArgumentError, CheckpointError, DivergenceError
 from .history import History
 from .inspection import inspect_layers
@@ -55,7 +56,7 @@ class Run:
     best : dict
         The row of the best epoch by the monitored metric; empty before the first epoch has ended.
     status : str
-        "running", "finished", "stopped early" or "interrupted".
+        "running", "finished", "stopped early", "interrupted", or "failed" where an error ended it.
     reason : str
         Why it stopped, in words, where it did not simply finish.
     step, total_steps, epoch, epochs, steps_per_epoch : int
@@ -147,7 +148,7 @@ class Trainer:
     overwrite : bool
         Whether a run that is already in `out` may be replaced.
     monitor : str, optional
-        Which column of the history says what is best; "val_accuracy", or "val_loss" where there are no classes.
+        Which column of the history says what is best; "val_accuracy", or "train_accuracy" without a validation split.
     patience : int, optional
         Stop after so many epochs without a new best; None never does.
     evaluate_train : int
@@ -159,6 +160,8 @@ class Trainer:
         A plain function is called after each epoch.
     inspect : bool
         Record histograms of activations and gradients each epoch, for the report.
+    note : dict, optional
+        Anything that JSON can say, kept in the checkpoint and shown in the report, such as the command line.
 
     Raises
     ------
@@ -198,6 +201,7 @@ class Trainer:
         save_every_s: float | None = 30.0,
         callbacks: Sequence[Callback | Callable[[Run], object]] = (),
         inspect: bool = True,
+        note: Mapping[str, Any] | None = None,
     ) -> None:
         require(isinstance(model, Model), self, "model", "a bp.Model", model)
         require(isinstance(data, Dataset), self, "data", "a data set such as bp.data.load('digits') returns", data)
@@ -234,12 +238,13 @@ class Trainer:
         self.save_every_steps, self.save_every_s = save_every_steps, save_every_s
         self.out = None if out is None else Path(out)
         self.callbacks = as_callbacks(callbacks)
+        self.note = to_spec(dict(note or {}))
 
         for split in (data.train, data.val, data.test):
-            loss.check((len(split.x), *model.output_shape), split.y)
-        classification = data.train.y.dtype.kind in "iu"
-        self.monitor = monitor or ("val_accuracy" if classification else "val_loss")
-        columns = [c for c in History.METRICS if classification or "accuracy" not in c]
+            if len(split):
+                loss.check((len(split), *model.output_shape), split.y)
+        self.monitor = monitor or ("val_accuracy" if len(data.val) else "train_accuracy")
+        columns = [c for c in History.METRICS if len(data.val) or "val" not in c]
         require(self.monitor in columns, self, "monitor", f"one of {', '.join(columns)}", self.monitor)
 
         # Everything that can be wrong is found before the model changes.
@@ -290,6 +295,16 @@ class Trainer:
         run = self.run
         if run.status != "running":
             return run
+        try:
+            self._loop(run)
+        except BaseException as error:
+            run.status, run.reason = "failed", str(error) or type(error).__name__
+            self._call("end")
+            raise
+        self._call("end")
+        return run
+
+    def _loop(self, run: Run) -> None:
         steps = {batch: _Step(self, batch) for batch in {self.last_batch, min(self.batch_size, len(self.data.train.x))}}
         started = last_save = last_tick = time.perf_counter()
         seconds_before, epoch_started, tick_step = run.seconds, started, run.step
@@ -333,8 +348,6 @@ class Trainer:
             self.save()
             if run.status != "interrupted" and len(self.best_params):
                 self.model.params[...], self.model.state[...] = self.best_params, self.best_state
-            self._call("end")
-        return run
 
     def _call(self, hook: str) -> None:
         for callback in self.callbacks:
@@ -342,9 +355,13 @@ class Trainer:
 
     def _end_epoch(self, run: Run, step: _Step, seconds: float) -> None:
         """Evaluate, keep the best, and write the history's row."""
-        train = self.data.train
+        train, val = self.data.train, self.data.val
         count = min(self.evaluate_train, len(train.x))
         some = np.sort(order(len(train.x), seed=self.seed, epoch=2**31 - 1)[:count])  # the same samples at each epoch
+
+        def prefixed(prefix: str, values: dict[str, float]) -> dict[str, float]:
+            return {prefix + name: value for name, value in values.items()}
+
         row = {
             "epoch": run.epoch,
             "step": run.step,
@@ -352,7 +369,7 @@ class Trainer:
             **{
                 f"train_{k}": v for k, v in evaluate(self.model, Split(train.x[some], train.y[some]), self.loss).items()
             },
-            **{f"val_{k}": v for k, v in evaluate(self.model, self.data.val, self.loss).items()},
+            **(prefixed("val_", evaluate(self.model, val, self.loss)) if len(val) else {}),
             "lr": float(step.control[0]),
             "update_ratio": step.update_ratio,
             "gradient_norm": step.gradient_norm,
@@ -390,25 +407,37 @@ class Trainer:
         """Write the checkpoint and history.csv into `out` (nothing without `out`)."""
         if self.out is None:
             return
+        self.run.history.write_csv(self.out / "history.csv")
+        checkpoint.save(self.out / CHECKPOINT, self.arrays(self.run), self.manifest())
+
+    def manifest(self) -> dict[str, Any]:
+        """Return what a checkpoint says beside its arrays, as JSON data: model, settings, data, machine, position."""
         run = self.run
-        manifest = {
+        return {
             "kind": "run",
-            "versions": {"backpass": _version(), "numpy": np.__version__},
+            "versions": {"backpass": _version(), "numpy": np.__version__, "python": platform.python_version()},
+            "machine": {
+                "system": f"{platform.system()} {platform.machine()}",
+                "instruction_set": native.isa,
+                "threads": native.threads(),
+            },
             "model": model_spec(self.model),
             "trainer": self._settings(),
             "data": {
-                "fingerprint": self.data.fingerprint(),
+                "fingerprint": self._fingerprint,
                 "name": self.data.name,
                 "classes": list(self.data.classes),
+                "max_value": self.data.max_value,
+                "source": self.data.source,
+                "samples": {name: len(split) for name, split in self.data.splits.items()},
             },
+            "note": self.note,
             "step": run.step,
             "status": run.status,
             "reason": run.reason,
             "seconds": run.seconds,
             "best": run.best,
         }
-        run.history.write_csv(self.out / "history.csv")
-        checkpoint.save(self.out / CHECKPOINT, self.arrays(run), manifest)
 
     def _settings(self) -> dict[str, Any]:
         names = (
@@ -426,11 +455,15 @@ class Trainer:
         more = ("evaluate_train", "save_every_steps", "save_every_s", "inspect")
         return {name: to_spec(getattr(self, name)) for name in (*names, *more)}
 
+    @cached_property
+    def _fingerprint(self) -> str:
+        return self.data.fingerprint()  # data sets never change; half a second for CIFAR-10
+
     @classmethod
     def resume(
         cls,
         out: str | Path,
-        data: Dataset,
+        data: Dataset | None = None,
         *,
         epochs: int | None = None,
         callbacks: Sequence[Callback | Callable[[Run], object]] = (),
@@ -441,8 +474,8 @@ class Trainer:
         ----------
         out : str or Path
             The run's folder.
-        data : Dataset
-            The same data as before; its fingerprint is checked.
+        data : Dataset, optional
+            The same data as before; its fingerprint is checked.  None loads it from where `bp.data.load` found it.
         epochs : int, optional
             Train for another number of epochs altogether (schedules that depend on the total then change).
         callbacks : sequence
@@ -467,6 +500,7 @@ class Trainer:
         """
         folder = Path(out)
         arrays, manifest = load_run(folder)
+        data = load_data(manifest["data"], folder) if data is None else data
         if data.fingerprint() != manifest["data"]["fingerprint"]:
             raise CheckpointError(
                 f"{folder}: the run was trained on other data ({manifest['data']['name']}, fingerprint "
@@ -477,14 +511,21 @@ class Trainer:
         settings = {name: from_spec(value) for name, value in manifest["trainer"].items()}
         if epochs is not None:
             settings["epochs"] = epochs
-        trainer = cls(model, data, preprocess=_preprocess_of(arrays, folder), callbacks=callbacks, **settings)
+        trainer = cls(
+            model,
+            data,
+            preprocess=_preprocess_of(arrays, folder),
+            callbacks=callbacks,
+            note=manifest.get("note"),
+            **settings,
+        )
         trainer.out = trainer.run.out = folder
         run = trainer.run
         for name, slot in trainer.slots.items():
             _fill(slot, arrays, f"optimizer/{name}", folder)
         model.params[...], model.state[...] = arrays["params"], arrays["state"]
         trainer.best_params, trainer.best_state = arrays["best_params"], arrays["best_state"]
-        run.history = History.from_arrays(_under(arrays, "history/"))
+        run.history = history_of(arrays)
         run.step, run.best, run.seconds = int(manifest["step"]), dict(manifest["best"]), float(manifest["seconds"])
         model.step = run.step
         if run.step >= run.total_steps or (manifest["status"] == "stopped early" and epochs is None):
@@ -540,24 +581,24 @@ class _Step:
 
         loss_call: Call = partial(_reference_loss, loss, self.loss, plan.dscores, plan.scores, self.y)
         zero: Call = partial(model.grads.fill, 0)
-        if native.available:
+        if model.kernels:
             loss_call = loss.kernel(self.loss, plan.dscores, plan.scores, self.y, None)
             zero = native.fill_zeros(model.grads)
         calls = [*reader.calls(plan.x, self.indices), *plan.forward, loss_call, zero, *plan.backward]
         if trainer.reg:
-            calls.append(add_l2(self.loss, model.grads[weights], model.params[weights], trainer.reg))
+            calls.append(
+                add_l2(self.loss, model.grads[weights], model.params[weights], trainer.reg, kernels=model.kernels)
+            )
         self.gradients = native.Program(calls)
 
-        calls = (
-            [clip_norm(self.control, self.norm, model.grads, trainer.clip_norm or math.inf)]
-            if trainer.clip_norm
-            else []
-        )
+        calls = []
+        if trainer.clip_norm:
+            calls.append(clip_norm(self.control, self.norm, model.grads, trainer.clip_norm, kernels=model.kernels))
         for group, where in _merged_groups(model, trainer.optimizer):
             w, dw = model.params[where], model.grads[where]
             slots = {name: slot[where] for name, slot in trainer.slots.items()}
             options = trainer.optimizer.options(group)
-            if native.available:
+            if model.kernels:
                 calls.append(trainer.optimizer.kernel(w, dw, slots, self.control, options))
             else:
                 calls.append(partial(trainer.optimizer.reference_step, w, dw, slots, self.control, options))
@@ -581,7 +622,7 @@ class _Step:
             raise DivergenceError(self._diagnosis(run.step, "a gradient or parameter is not finite"))
         if before is not None:
             self.gradient_norm = _norm(model.grads)
-            self.update_ratio = _norm(model.params - before) / max(_norm(before), 1e-30)
+            self.update_ratio = _norm(model.params, before) / max(_norm(before), 1e-30)
         return loss
 
     def _diagnosis(self, step: int, what: str) -> str:
@@ -638,7 +679,7 @@ class _Interrupt:
 
 
 def evaluate(model: Model, split: Split, loss: Loss | None = None) -> dict[str, float]:
-    """Return the loss of a model on a split, and its accuracy where there are classes.
+    """Return the loss and the accuracy of a model on a split.
 
     Parameters
     ----------
@@ -660,10 +701,7 @@ def evaluate(model: Model, split: Split, loss: Loss | None = None) -> dict[str, 
     scores = model.predict_scores(split.x)
     y = loss.check(scores.shape, split.y)
     value, _ = loss.reference(scores, y, None)
-    result = {"loss": float(value)}
-    if split.y.dtype.kind in "iu":
-        result["accuracy"] = float((scores.argmax(axis=1) == split.y).mean())
-    return result
+    return {"loss": float(value), "accuracy": float((scores.argmax(axis=1) == split.y).mean())}
 
 
 # -- models and runs on disk ---------------------------------------------------------------------------------------
@@ -709,6 +747,46 @@ def load_run(folder: str | Path) -> tuple[dict[str, Array], dict[str, Any]]:
     return arrays, manifest
 
 
+def load_data(about: dict[str, Any], folder: str | Path, *, data_dir: str | Path | None = None) -> Dataset:
+    """Return the data that a run was trained on, loaded once more from where it came.
+
+    Parameters
+    ----------
+    about : dict
+        What the run's manifest says under "data".
+    folder : str or Path
+        The run's folder, for messages.
+    data_dir : str or Path, optional
+        Where the data is now, if it was a named set that has moved.
+
+    Raises
+    ------
+    CheckpointError
+        If the data was made of arrays, which nobody can load again.
+    DataNotFoundError
+        If it is no longer there.
+    """
+    source = about.get("source")
+    if not source:
+        raise CheckpointError(
+            f"{folder}: the run was trained on arrays ({about['name']}), which cannot be loaded from their name; "
+            "hand the same data over: Trainer.resume(folder, data)"
+        )
+    return load(**(source | ({} if data_dir is None else {"data_dir": str(data_dir)})))
+
+
+def best_model(arrays: dict[str, Array], manifest: dict[str, Any], where: Path) -> Model:
+    """Return the best model of a run that `load_run` has read."""
+    if len(arrays.get("best_params", ())):
+        arrays = {**arrays, "params": arrays["best_params"], "state": arrays["best_state"]}
+    return model_from(manifest["model"], arrays, where)
+
+
+def history_of(arrays: dict[str, Array]) -> History:
+    """Return the history of a run that `load_run` has read."""
+    return History.from_arrays(_under(arrays, "history/"))
+
+
 def load_model(path: str | Path) -> Model:
     """Return the best model of a run's folder, or the model that `save_model` wrote to a file.
 
@@ -730,11 +808,8 @@ def load_model(path: str | Path) -> Model:
     """
     path = Path(path)
     if path.is_dir():
-        arrays, manifest = load_run(path)
-        if len(arrays.get("best_params", ())):
-            arrays = {**arrays, "params": arrays["best_params"], "state": arrays["best_state"]}
-    else:
-        arrays, manifest = checkpoint.load(path)
+        return best_model(*load_run(path), path)
+    arrays, manifest = checkpoint.load(path)
     if "model" not in manifest:
         raise CheckpointError(f"{path}: expected a model in the checkpoint, found none")
     return model_from(manifest["model"], arrays, path)
@@ -760,9 +835,15 @@ def _whole(value: object, least: int) -> bool:
     return isinstance(value, (int, np.integer)) and not isinstance(value, bool) and bool(value >= least)
 
 
-def _norm(vector: Array) -> float:
-    # Squares are added in float64 by NumPy's pairwise sum: one value, whatever the number of threads.
-    return math.sqrt(float(np.square(vector, dtype=np.float64).sum()))
+def _norm(vector: Array, minus: Array | None = None) -> float:
+    """Return the length of a vector, or of a difference, in float64 and without a copy of the whole."""
+    total = 0.0
+    for start in range(0, len(vector), 65536):
+        piece = vector[start : start + 65536].astype(np.float64)
+        if minus is not None:
+            piece -= minus[start : start + 65536]
+        total += float(np.square(piece).sum())  # NumPy's pairwise sum: one value, whatever the number of threads
+    return math.sqrt(total)
 
 
 def _merged_groups(model: Model, optimizer: Optimizer) -> Iterator[tuple[str, slice]]:

@@ -13,7 +13,7 @@ from backpass.layers.base import Cache, Declared, Layer
 Array = np.ndarray
 Shape = tuple[int, ...]
 
-VALUES = ("random", "zeros", "constant", "ties", "large", "huge")
+VALUES = ("random", "zeros", "constant", "ties", "large", "vast", "huge")
 
 
 @dataclass
@@ -118,6 +118,7 @@ def bind(
         "constant": lambda: np.full_like(noise, 3),
         "ties": lambda: np.sign(np.round(noise)),  # -1, 0 and 1 only
         "large": lambda: noise * np.array(1e4, dtype),
+        "vast": lambda: noise * np.array(1e15, dtype),  # its square is still a float32
         "huge": lambda: noise * np.array(np.float32(1e30), dtype),
     }[values]()
     dout = normal(declared.out)
@@ -153,14 +154,20 @@ def roundoff(layer: Layer, x_shape: Shape, values: str = "random") -> dict[str, 
     Two correct programs differ by the machine epsilon times the size of what they round on the way, which can be far
     larger than the result (batch norm of two samples: dx is nearly zero, a difference of large terms).  That size is
     measured, as the largest error of the float32 reference against float64 over three draws, divided by the float32
-    epsilon, plus the largest result itself.
+    epsilon, plus the largest result itself; for dx also what the mean slope of the layer would give, for the
+    float32 terms may happen to cancel exactly.
     """
     sizes: dict[str, float] = {}
     eps = np.finfo("f4").eps
     for seed in (0, 1, 2):
         with np.errstate(all="ignore"):
-            single = bind(layer, x_shape, "float32", values=values, seed=seed).results()
-            double = bind(layer, x_shape, "float64", values=values, seed=seed).results()
+            single = bind(layer, x_shape, "float32", values=values, seed=seed)
+            b = bind(layer, x_shape, "float64", values=values, seed=seed)
+            single.x *= np.float32(1 + seed / 7)  # sums of threes and ones are exact: that would measure nothing
+            b.x[...] = single.x
+            single, double = single.results(), b.results()
+            slope = np.ptp(b.out) / np.ptp(b.x) if np.ptp(b.x) > 0 else 0.0
+            sizes["dx"] = max(sizes.get("dx", 0.0), float(np.abs(b.dout).max() * slope))
             for name, exact in double.items():
                 error = np.abs(single[name].astype("f8") - exact).max(initial=0) / eps
                 size = float(np.abs(exact).max(initial=0)) + (float(error) if np.isfinite(error) else 0.0)

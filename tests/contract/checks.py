@@ -314,19 +314,21 @@ def check_kernel(layer: Layer, x_shape: Shape, path: str) -> None:
             sizes = roundoff(layer, x_shape, values)
             for seed in (0, 1):
                 truth = bind(layer, x_shape, "float64", values=values, seed=seed).results()
-                for dtype in ("float64", "float32"):
-                    if values == "huge" and not _fits_float32(truth) and dtype == "float32":
-                        continue
+                for dtype in dtypes_for(values, layer, x_shape):
                     got = bind(layer, x_shape, dtype, path, values=values, seed=seed).results()
                     bounds = bounds_for(sizes, dtype)
                     expect_close((layer, x_shape, path), got, truth, bounds, f"{dtype} kernel, {values} values")
 
 
-def _fits_float32(results: Mapping[str, Array]) -> bool:
-    """Whether the mathematics of a case has a float32 answer (the variance of numbers of 1e30 has none)."""
-    return all(
-        np.abs(array).max(initial=0) < np.finfo("f4").max for array in results.values() if array.dtype.kind == "f"
-    )
+def dtypes_for(values: str, layer: Layer, x_shape: Shape) -> tuple[str, ...]:
+    """The dtypes in which a case has an answer: the variance of numbers of 1e30 is no float32."""
+    if values != "huge":
+        return ("float64", "float32")
+    b = bind(layer, x_shape, values=values)
+    found = b.results()
+    normalises = hasattr(getattr(b.c, "reference", None), "rstd")
+    largest = max(np.abs(array).max(initial=0) for array in found.values() if array.dtype.kind == "f")
+    return ("float64",) if normalises or largest > np.finfo("f4").max else ("float64", "float32")
 
 
 def check_threads(layer: Layer, x_shape: Shape, path: str) -> None:
@@ -439,8 +441,8 @@ def check_values(layer: Layer, x_shape: Shape, path: str) -> None:
     """Zeros, constants, ties, values of 1e4 and 1e30: finite numbers and no warning where the mathematics has a value."""
     for values in VALUES:
         with np.errstate(all="ignore"):
-            truth = bind(layer, x_shape, "float64", values=values).results()
-        for dtype in ("float64", "float32") if _fits_float32(truth) else ("float64",):
+            dtypes = dtypes_for(values, layer, x_shape)
+        for dtype in dtypes:
             with warnings.catch_warnings():
                 warnings.simplefilter("error")
                 try:
@@ -455,7 +457,7 @@ def check_values(layer: Layer, x_shape: Shape, path: str) -> None:
 
 
 def check_nan(layer: Layer, x_shape: Shape, path: str) -> None:
-    """NaN does not vanish: a diverged net shows.  Kernels have it exactly where the reference has it."""
+    """NaN does not vanish: a diverged net shows.  Kernels have it wherever the reference has it, in the same samples."""
     where = (layer, x_shape, path)
     with np.errstate(all="ignore"):
         for dtype in ("float64", "float32"):
@@ -482,7 +484,13 @@ def check_nan(layer: Layer, x_shape: Shape, path: str) -> None:
                     predicted = b.infer()
                     b.forward()
                     found.append({"out": np.isnan(b.out), "infer": np.isnan(predicted)})
-                expect_same_bits(where, found[1], found[0], f"where NaN at {at} shows, {dtype}")
+                for name, wanted in found[0].items():
+                    got = found[1][name]
+                    if (wanted & ~got).any():
+                        fail(*where, f"NaN at {at} of x vanishes from {name}, {dtype}")
+                    touched = wanted.reshape(len(wanted), -1).any(axis=1)
+                    if got[~touched].any():  # within a sample it may spread: Winograd computes tiles of pixels
+                        fail(*where, f"NaN at {at} of x reaches {name} of other samples, {dtype}")
 
 
 def check_batch_of_one(layer: Layer, x_shape: Shape, path: str) -> None:

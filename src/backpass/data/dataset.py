@@ -57,6 +57,8 @@ class Dataset:
         The name of class 0, 1, ...
     max_value : float or None
         The largest value that a sample can hold (255 for 8-bit pictures), or None where nothing says so.
+    source : dict or None
+        The arguments with which `load` loads the same set again; None where it was made of arrays.
 
     Examples
     --------
@@ -72,6 +74,7 @@ class Dataset:
     test: Split
     classes: tuple[str, ...]
     max_value: float | None = None
+    source: dict[str, Any] | None = None
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -154,7 +157,7 @@ class Dataset:
             else:
                 keep = np.sort(_shuffle(len(split), seed, number)[:count])
                 chosen[name] = _frozen(split.x[keep], split.y[keep])
-        return replace(self, train=chosen["train"], val=chosen["val"], test=chosen["test"])
+        return replace(self, train=chosen["train"], val=chosen["val"], test=chosen["test"], source=None)
 
     def fit_preprocess(self, kind: str, *, n_components: int | None = None, eps: float = 1e-2) -> Preprocess:
         """Fit a preprocessing to the training samples of this set; see `Preprocess.fit`.

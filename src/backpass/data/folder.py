@@ -54,6 +54,16 @@ def load_folder(
         Where a picture cannot be read or has another size, or a class has no pictures.
     MissingExtraError
         Where Pillow is not installed.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> from PIL import Image
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     Image.new("RGB", (8, 6), (255, 0, 0)).save(f"{folder}/red.png")
+    ...     picture = read_picture(Path(folder, "red.png"), image_size=(3, 4))
+    >>> picture.shape, int(picture[0].min()), int(picture[1].max())
+    ((3, 3, 4), 255, 0)
     """
     if channels not in (1, 3):
         raise ArgumentError(f"channels: expected 3 (colour) or 1 (grey), got {channels!r}")
@@ -146,6 +156,15 @@ def read_picture(path: Path, *, image_size: tuple[int, int] | None = None, chann
         Where the file is damaged, no picture, larger than Pillow's limit, or has more than 8 bits a channel.
     MissingExtraError
         Where Pillow is not installed.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> from PIL import Image
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     Image.new("RGB", (4, 3), "red").save(Path(folder, "red.png"))
+    ...     read_picture(Path(folder, "red.png"))[:, 0, 0]
+    array([255,   0,   0], dtype=uint8)
     """
     try:
         from PIL import Image, ImageOps

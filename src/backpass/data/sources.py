@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 from numpy.typing import ArrayLike
 
@@ -101,31 +102,33 @@ nor a file or folder
         if value is not None and not fits:
             raise ArgumentError(f"{name}: does not apply to {source if is_path else 'arrays'}; leave it out")
 
+    cuts: dict[str, Any] = {"train": train, "val": val, "test": test, "seed": seed}
     if not isinstance(source, str | os.PathLike):
-        return load_arrays(source, train=train, val=val, test=test, seed=seed, classes=classes)
+        return load_arrays(source, classes=classes, **cuts)
     if source == "digits":
-        return load_digits(train=train, val=val, test=test, seed=seed)
-    if source == "cifar10" or of_cifar10:
-        looked_in = [path] if of_cifar10 else places(data_dir)
-        return load_cifar10(looked_in, train=train, val=val, test=test, seed=seed)
-    if isinstance(source, str) and source in ("mnist", "fashion-mnist"):
-        direct = data_dir is not None
-        return load_idx_set(source, places(data_dir), direct=direct, train=train, val=val, test=test, seed=seed)
-    if pictures:
-        return load_folder(
-            path,
-            image_size=image_size,
-            channels=3 if channels is None else channels,
-            train=train,
-            val=val,
-            test=test,
-            seed=seed,
-        )
-    if path.is_file() and path.suffix == ".npz":
-        return load_npz(path, train=train, val=val, test=test, seed=seed, classes=classes)
-    if path.is_file():
+        found = load_digits(**cuts)
+    elif source == "cifar10" or of_cifar10:
+        found = load_cifar10([path] if of_cifar10 else places(data_dir), **cuts)
+    elif isinstance(source, str) and source in ("mnist", "fashion-mnist"):
+        found = load_idx_set(source, places(data_dir), direct=data_dir is not None, **cuts)
+    elif pictures:
+        found = load_folder(path, image_size=image_size, channels=3 if channels is None else channels, **cuts)
+    elif path.is_file() and path.suffix == ".npz":
+        found = load_npz(path, classes=classes, **cuts)
+    elif path.is_file():
         raise ArgumentError(f"{path}: expected an .npz file, a CIFAR-10 archive, or a folder of pictures")
-    raise DataNotFoundError(f"{str(source)!r} is neither a known name ({', '.join(NAMES)}) nor a file or folder")
+    else:
+        raise DataNotFoundError(f"{str(source)!r} is neither a known name ({', '.join(NAMES)}) nor a file or folder")
+    # Paths are made absolute: a run is resumed from other folders too.
+    arguments = {
+        "source": source if named else str(path.resolve()),
+        "data_dir": None if data_dir is None else str(Path(data_dir).expanduser().resolve()),
+        **cuts,
+        "classes": None if classes is None else list(classes),
+        "image_size": None if image_size is None else list(image_size),
+        "channels": channels,
+    }
+    return replace(found, source={name: value for name, value in arguments.items() if value is not None})
 
 
 def _is_cifar10(path: Path) -> bool:

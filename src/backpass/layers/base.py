@@ -135,6 +135,10 @@ class Layer:
     def check_batch(self, x: Shape) -> None:
         """Raise ShapeError if this layer cannot train on a batch of shape `x` (but may predict on it)."""
 
+    def runs_as(self, x: Shape) -> str:
+        """Return what `Model.summary` calls this layer's kernel for an input of shape `x`: which algorithm, if several."""
+        return "kernel"
+
     def is_view(self, *, training: bool) -> bool:
         """Whether the output is the input's memory, reshaped: then nothing is computed and nothing copied."""
         return False

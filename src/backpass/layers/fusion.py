@@ -15,8 +15,11 @@ from .. import native
 from .affine import Affine
 from .base import Array, Call, Layer
 from .batchnorm import BatchNorm
+from .conv import Conv
+from .groupnorm import GroupNorm
 from .layernorm import LayerNorm
 from .relu import ReLU
+from .spatial_batchnorm import SpatialBatchNorm
 
 
 @dataclass(frozen=True)
@@ -76,15 +79,13 @@ FUSIONS[BatchNorm, ReLU] = Fusion(_batchnorm_relu_forward, _batchnorm_relu_backw
 
 
 def _layernorm_relu_forward(out: Array, x: Array, layers: Any, p: Any, g: Any, s: Any, c: Any) -> Call:
-    return native.layernorm_forward(out, c[0].mean, c[0].var, x, p[0].gamma, p[0].beta, layers[0].eps, 1)
+    return native.layernorm_forward(out, c[0].mean, c[0].rstd, x, p[0].gamma, p[0].beta, layers[0].eps, 1)
 
 
 def _layernorm_relu_backward(
     dx: Any, dout: Array, x: Array, out: Array, layers: Any, p: Any, g: Any, s: Any, c: Any
 ) -> Call:
-    return native.layernorm_backward(
-        dx, g[0].gamma, g[0].beta, dout, x, p[0].gamma, c[0].mean, c[0].var, layers[0].eps, out
-    )
+    return native.layernorm_backward(dx, g[0].gamma, g[0].beta, dout, x, p[0].gamma, c[0].mean, c[0].rstd, out)
 
 
 def _layernorm_relu_infer(out: Array, x: Array, layers: Any, p: Any, s: Any) -> Call:
@@ -92,3 +93,63 @@ def _layernorm_relu_infer(out: Array, x: Array, layers: Any, p: Any, s: Any) -> 
 
 
 FUSIONS[LayerNorm, ReLU] = Fusion(_layernorm_relu_forward, _layernorm_relu_backward, _layernorm_relu_infer)
+
+
+def _conv_relu_forward(out: Array, x: Array, layers: Any, p: Any, g: Any, s: Any, c: Any) -> Call:
+    call: Call = layers[0].bind_forward(out, x, p[0], relu=True)
+    return call
+
+
+def _conv_relu_backward(
+    dx: Any, dout: Array, x: Array, out: Array, layers: Any, p: Any, g: Any, s: Any, c: Any
+) -> Call:
+    call: Call = layers[0].bind_backward(dx, dout, x, p[0], g[0], out)
+    return call
+
+
+def _conv_relu_infer(out: Array, x: Array, layers: Any, p: Any, s: Any) -> Call:
+    call: Call = layers[0].bind_forward(out, x, p[0], relu=True)
+    return call
+
+
+FUSIONS[Conv, ReLU] = Fusion(_conv_relu_forward, _conv_relu_backward, _conv_relu_infer)
+
+
+def _spatial_batchnorm_relu_forward(out: Array, x: Array, layers: Any, p: Any, g: Any, s: Any, c: Any) -> Call:
+    saved = (c[0].mean, c[0].var, c[0].rstd)
+    return native.spatial_batchnorm_forward(out, *saved, x, p[0].gamma, p[0].beta, layers[0].eps, 1)
+
+
+def _spatial_batchnorm_relu_backward(
+    dx: Any, dout: Array, x: Array, out: Array, layers: Any, p: Any, g: Any, s: Any, c: Any
+) -> Call:
+    saved = (c[0].mean, c[0].rstd)
+    return native.spatial_batchnorm_backward(dx, g[0].gamma, g[0].beta, dout, x, p[0].gamma, *saved, out)
+
+
+def _spatial_batchnorm_relu_infer(out: Array, x: Array, layers: Any, p: Any, s: Any) -> Call:
+    return native.spatial_batchnorm_infer(out, x, p[0].gamma, p[0].beta, s[0].mean, s[0].var, layers[0].eps, 1)
+
+
+FUSIONS[SpatialBatchNorm, ReLU] = Fusion(
+    _spatial_batchnorm_relu_forward, _spatial_batchnorm_relu_backward, _spatial_batchnorm_relu_infer
+)
+
+
+def _groupnorm_relu_forward(out: Array, x: Array, layers: Any, p: Any, g: Any, s: Any, c: Any) -> Call:
+    settings = (layers[0].groups, layers[0].eps, 1)
+    return native.groupnorm_forward(out, c[0].mean, c[0].rstd, x, p[0].gamma, p[0].beta, *settings)
+
+
+def _groupnorm_relu_backward(
+    dx: Any, dout: Array, x: Array, out: Array, layers: Any, p: Any, g: Any, s: Any, c: Any
+) -> Call:
+    return native.groupnorm_backward(dx, g[0].gamma, g[0].beta, dout, x, p[0].gamma, c[0].mean, c[0].rstd, out)
+
+
+def _groupnorm_relu_infer(out: Array, x: Array, layers: Any, p: Any, s: Any) -> Call:
+    settings = (layers[0].groups, layers[0].eps, 1)
+    return native.groupnorm_forward(out, None, None, x, p[0].gamma, p[0].beta, *settings)
+
+
+FUSIONS[GroupNorm, ReLU] = Fusion(_groupnorm_relu_forward, _groupnorm_relu_backward, _groupnorm_relu_infer)

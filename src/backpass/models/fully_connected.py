@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from ..init import He
-from ..layers import Affine, BatchNorm, Dropout, ReLU
+from ..layers import Affine, BatchNorm, Dropout, LayerNorm, ReLU
 from ..layers.base import Init, Layer, require
 
 
@@ -75,4 +75,4 @@ def fully_connected(
     return [*layers, Affine(classes, init)]
 
 
-NORMS = {"none": None, "batch": BatchNorm()}
+NORMS = {"none": None, "batch": BatchNorm(), "layer": LayerNorm()}

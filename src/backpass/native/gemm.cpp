@@ -20,18 +20,19 @@ namespace {
 
 // Multiply-adds below which a product stays on one thread: it takes less than twice what waking another costs.
 constexpr long serial_work = 1 << 18;
-// Multiply-adds that a piece should have at least (some 10 us), and how many pieces are enough.
+// Multiply-adds that a piece should have at least: some 10 us.
 constexpr long piece_work = 1 << 19;
-constexpr long most_pieces = 48;
-// Rows and columns of a piece, at most.
-constexpr long piece_rows = 16 * MR;
+// k of a block: a panel of B (block, NR) takes 64 KiB with AVX-512, and C is read and written once per block.
+template <class T>
+constexpr long block_k = 2048 / sizeof(T);
+// Rows and columns of a piece, at most: its block of A (616 KiB) and its part of C (308 KiB) share the second cache.
+constexpr long piece_rows = 22 * MR;
 template <class T>
 constexpr long piece_columns = 8 * NR<T>;
-// k of a block: a panel of A (MR, block) takes 21 KiB, one of B (block, NR) 48 KiB in AVX-512.
-template <class T>
-constexpr long block_k = 1536 / sizeof(T);
-// Bytes of packed operands that all threads share: they come from the third cache.
-constexpr long shared_bytes = 8 << 20;
+// Bytes of packed operands that threads share, at most: they come from the third cache.
+constexpr long shared_bytes = 16 << 20;
+// A product of at most so many elements is cut into parts of k, if a part keeps at least so many of k.
+constexpr long split_size = 1 << 14, split_depth = 384, most_parts = 16;
 
 constexpr long divide_up(long a, long b) { return (a + b - 1) / b; }
 
@@ -42,6 +43,9 @@ struct Cut {
     long size(long i) const { return begin(i + 1) - begin(i); }
     long largest() const { return divide_up(extent, count); }
 };
+
+template <class T>
+Cut blocks_of(long k) { return {k, std::max(1L, divide_up(k, block_k<T>))}; }
 
 // An operand as the kernels see it: lines i (rows of A, columns of B) of k elements each.
 template <class T>
@@ -85,19 +89,23 @@ void pack_b(const Product<T>& x, T* packed, long panel, long k0, long depth) {
     pack_panel(packed, width, x.b.at(panel * NR<T>, k0), x.b.line_stride, x.b.k_stride, count, depth);
 }
 
-// Panels i0 .. i1 of A times panels j0 .. j1 of B over the blocks of k; `k_begin` is where the shared packed
-// operands begin.
+// The product while it is over part `i` of `count` of k: later parts add to C, the last one finishes it.
 template <class T>
-void compute(const Product<T>& x, long i0, long i1, long j0, long j1, long k_begin, long k_end) {
-    const Cut blocks{k_end - k_begin, std::max(1L, divide_up(k_end - k_begin, block_k<T>))};
+Product<T> at_part(Product<T> x, long i, long count) {
+    if (i > 0) x.epilogue.accumulate = true;
+    if (i < count - 1) x.epilogue = {nullptr, false, x.epilogue.accumulate};
+    return x;
+}
+
+// Panels i0 .. i1 of A times panels j0 .. j1 of B over the blocks of k from k_begin on.
+template <class T>
+void compute(const Product<T>& whole, long i0, long i1, long j0, long j1, Cut blocks, long k_begin) {
     const long place_a = slot_a<T>(blocks.largest()), place_b = slot_b<T>(blocks.largest());
-    T* const own_a = x.shared_a || x.direct_a ? nullptr : scratch<T>(Slot::panel_a, (i1 - i0) * place_a);
-    T* const own_b = x.shared_b ? nullptr : scratch<T>(Slot::panel_b, place_b);
+    T* const own_a = whole.shared_a || whole.direct_a ? nullptr : scratch<T>(Slot::panel_a, (i1 - i0) * place_a);
+    T* const own_b = whole.shared_b ? nullptr : scratch<T>(Slot::panel_b, place_b);
     for (long block = 0; block < blocks.count; block++) {
+        const Product<T> x = at_part(whole, block, blocks.count);
         const long k0 = k_begin + blocks.begin(block), depth = blocks.size(block);
-        Epilogue<T> epilogue = x.epilogue;
-        if (block > 0) epilogue.accumulate = true;
-        if (block < blocks.count - 1) epilogue.bias = nullptr, epilogue.relu = false;
         for (long j = j0; j < j1; j++) {
             const long column = j * NR<T>, count = x.column_count(j);
             const T* b = x.b.at(column, k0);
@@ -107,55 +115,50 @@ void compute(const Product<T>& x, long i0, long i1, long j0, long j1, long k_beg
                 b = x.shared_b ? x.shared_b + (block * x.columns + j) * place_b : own_b;
                 if (!x.shared_b) pack_b(x, own_b, j, k0, depth);
             }
-            Epilogue<T> here = epilogue;
-            if (here.bias) here.bias += column;
+            Epilogue<T> epilogue = x.epilogue;
+            if (epilogue.bias) epilogue.bias += column;
             for (long i = i0; i < i1; i++) {
                 const long row = x.rows.begin(i), height = x.rows.size(i);
-                T* const c = x.c + row * x.ldc + column;
-                if (x.direct_a) {
-                    const T* a = x.a.at(row, k0);
-                    if (x.a.line_stride == 1)
-                        tile_of<T>(height, count)(depth, a, x.a.k_stride, b, b_step, c, x.ldc, count, here);
-                    else
-                        tile_of<T, true>(height, count)(depth, a, x.a.line_stride, b, b_step, c, x.ldc, count, here);
-                    continue;
+                const T* a = x.a.at(row, k0);
+                long a_step = x.a.line_stride == 1 ? x.a.k_stride : x.a.line_stride;
+                if (!x.direct_a) {
+                    T* const own = own_a + (i - i0) * place_a;
+                    a = x.shared_a ? x.shared_a + (block * x.rows.count + i) * place_a : own;
+                    a_step = height;
+                    if (!x.shared_a && j == j0) pack_a(x, own, i, k0, depth);
                 }
-                T* const own = own_a + (i - i0) * place_a;
-                if (!x.shared_a && j == j0) pack_a(x, own, i, k0, depth);
-                const T* a = x.shared_a ? x.shared_a + (block * x.rows.count + i) * place_a : own;
-                tile_of<T>(height, count)(depth, a, height, b, b_step, c, x.ldc, count, here);
+                const bool along_k = x.direct_a && x.a.line_stride != 1;
+                const Tile<T> tile = along_k ? tile_of<T, true>(height, count) : tile_of<T>(height, count);
+                tile(depth, a, a_step, b, b_step, x.c + row * x.ldc + column, x.ldc, count, epilogue);
             }
         }
     }
 }
 
-// All panels of the operands that several pieces read, for k_begin .. k_end, by all threads.
+// The operands that several pieces read, packed by all threads.
 template <class T>
-void pack_shared(Product<T>& x, bool share_a, bool share_b, long k_begin, long k_end) {
-    const Cut blocks{k_end - k_begin, std::max(1L, divide_up(k_end - k_begin, block_k<T>))};
+void pack_shared(Product<T>& x, bool share_a, bool share_b, Cut blocks, long k_begin) {
     const long place_a = slot_a<T>(blocks.largest()), place_b = slot_b<T>(blocks.largest());
-    T* const a = share_a ? scratch<T>(Slot::packed_a, blocks.count * x.rows.count * place_a) : nullptr;
-    T* const b = share_b ? scratch<T>(Slot::packed_b, blocks.count * x.columns * place_b) : nullptr;
-    const long panels_a = share_a ? x.rows.count : 0, panels = panels_a + (share_b ? x.columns : 0);
-    const long grain = std::max(1L, memory_grain / place_b);
-    const auto pack = [&](long begin, long end) {
+    const long panels_a = share_a ? x.rows.count : 0, panels_b = share_b ? x.columns : 0, panels = panels_a + panels_b;
+    T* const a = share_a ? scratch<T>(Slot::packed_a, blocks.count * panels_a * place_a) : nullptr;
+    T* const b = share_b ? scratch<T>(Slot::packed_b, blocks.count * panels_b * place_b) : nullptr;
+    parallel_ranges(blocks.count * panels, std::max(1L, memory_grain / place_b), [&](long begin, long end) {
         for (long i = begin; i < end; i++) {
             const long block = i / panels, panel = i % panels;
             const long k0 = k_begin + blocks.begin(block), depth = blocks.size(block);
             if (panel < panels_a)
                 pack_a(x, a + (block * panels_a + panel) * place_a, panel, k0, depth);
             else
-                pack_b(x, b + (block * x.columns + panel - panels_a) * place_b, panel - panels_a, k0, depth);
+                pack_b(x, b + (block * panels_b + panel - panels_a) * place_b, panel - panels_a, k0, depth);
         }
-    };
-    parallel_ranges(blocks.count * panels, grain, pack);
+    });
     x.shared_a = a;
     x.shared_b = b;
 }
 
 // C small, k long: every piece multiplies a range of k into its own partial product, and those are added in order.
 template <class T>
-void split_k(Product<T> x, long k, long pieces) {
+void split_k(const Product<T>& x, long k, long pieces) {
     const Cut ranges{k, pieces};
     const long size = x.m * x.n;
     T* const partial = scratch<T>(Slot::partial, pieces * size);
@@ -164,15 +167,15 @@ void split_k(Product<T> x, long k, long pieces) {
         own.c = partial + piece * size;
         own.ldc = x.n;
         own.epilogue = {};
-        compute(own, 0, x.rows.count, 0, x.columns, ranges.begin(piece), ranges.begin(piece + 1));
+        compute(own, 0, x.rows.count, 0, x.columns, blocks_of<T>(ranges.size(piece)), ranges.begin(piece));
     });
     parallel_ranges(x.m, std::max(1L, memory_grain / (pieces * x.n)), [&](long begin, long end) {
         for (long i = begin; i < end; i++)
             for (long j = 0; j < x.n; j += lanes<T>) {
                 const long count = std::min<long>(lanes<T>, x.n - j);
-                Vec<T> sum = load_some(partial + i * x.n + j, count);
-                for (long piece = 1; piece < pieces; piece++)
-                    sum += load_some(partial + piece * size + i * x.n + j, count);
+                const T* const from = partial + i * x.n + j;
+                Vec<T> sum = load_some(from, count);
+                for (long piece = 1; piece < pieces; piece++) sum += load_some(from + piece * size, count);
                 T* const at = x.c + i * x.ldc + j;
                 store_some(at, finish(sum, at, x.epilogue.bias + j, count, x.epilogue), count);
             }
@@ -192,31 +195,32 @@ void gemm(T* c, long ldc, Matrix<T> a, Matrix<T> b, Epilogue<T> epilogue) {
     x.direct_a = x.columns <= 3 && !clash;
     x.direct_b = x.rows.count <= 2 && x.b.line_stride == 1;
 
-    const long work = m * n * k;
-    if (work < serial_work) return compute(x, 0, x.rows.count, 0, x.columns, 0, k);
-
-    const long wanted = std::min(most_pieces, std::max(2L, work / piece_work));
-    long down = divide_up(m, piece_rows), across = divide_up(n, piece_columns<T>);
-    if (down * across == 1 && k >= 8 * std::max(m, n) && k >= 2 * block_k<T>) return split_k(x, k, std::min(wanted, k / block_k<T>));
-    // More pieces: cut the longer side, as long as a piece keeps some panels.
-    while (down * across < wanted) {
-        const long height = divide_up(x.rows.count, down), width = divide_up(x.columns, across);
-        if (height <= 2 && width <= 2) break;
-        if (height * MR >= width * NR<T>) down++; else across++;
+    long down = 1, across = 1;
+    if (m * n * k >= serial_work) {
+        if (m * n <= split_size && k >= 2 * split_depth) return split_k(x, k, std::min(most_parts, k / split_depth));
+        // Pieces of rows and columns may depend on the number of threads: an element of C is the same sum in any.
+        const long wanted = threads() > 1 ? std::min<long>(2 * threads(), m * n * k / piece_work) : 1;
+        down = divide_up(m, piece_rows);
+        across = divide_up(n, piece_columns<T>);
+        while (down * across < wanted) {  // cut the longer side, as long as a piece keeps some panels
+            const long height = divide_up(x.rows.count, down), width = divide_up(x.columns, across);
+            if (height <= 2 && width <= 2) break;
+            if (height * MR > width * NR<T>) down++; else across++;
+        }
     }
     const Cut row_pieces{x.rows.count, down}, column_pieces{x.columns, across};
     const bool share_a = across > 1 && !x.direct_a, share_b = down > 1 && !x.direct_b;
     const long shared_line = ((share_a ? m : 0) + (share_b ? n : 0)) * static_cast<long>(sizeof(T));
-    const Cut rounds{k, shared_line ? divide_up(k * shared_line, shared_bytes) : 1};
+    const Cut rounds{k, std::max(1L, divide_up(k * shared_line, shared_bytes))};
     for (long round = 0; round < rounds.count; round++) {
-        const long k0 = rounds.begin(round), k1 = rounds.begin(round + 1);
-        Product<T> now = x;
-        if (round > 0) now.epilogue.accumulate = true;
-        if (round < rounds.count - 1) now.epilogue.bias = nullptr, now.epilogue.relu = false;
-        if (share_a || share_b) pack_shared(now, share_a, share_b, k0, k1);
+        Product<T> now = at_part(x, round, rounds.count);
+        const long k0 = rounds.begin(round);
+        const Cut blocks = blocks_of<T>(rounds.size(round));
+        if (share_a || share_b) pack_shared(now, share_a, share_b, blocks, k0);
         parallel(down * across, [&](long piece) {
-            const long i = piece % down, j = piece / down;
-            compute(now, row_pieces.begin(i), row_pieces.begin(i + 1), column_pieces.begin(j), column_pieces.begin(j + 1), k0, k1);
+            const long p = piece / across, q = piece % across;
+            compute(now, row_pieces.begin(p), row_pieces.begin(p + 1), column_pieces.begin(q),
+                    column_pieces.begin(q + 1), blocks, k0);
         });
     }
 }

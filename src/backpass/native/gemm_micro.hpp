@@ -169,16 +169,26 @@ template <class T>
 inline void pack_panel(T* packed, long width, const T* data, long line_stride, long k_stride, long count, long k) {
     constexpr int L = lanes<T>;
     if (line_stride == 1) {  // copy: each p has its lines side by side
-        for (long p = 0; p < k; p++)
-            for (long i = 0; i < width; i += L)
-                store(packed + p * width + i, load_some(data + p * k_stride + i, std::max(0L, count - i)));
+        constexpr long ahead = 12;  // rows of a wide matrix: too far apart for the hardware to foresee
+        for (long p = 0; p < k; p++, packed += width, data += k_stride) {
+            long i = 0;
+            for (; i + L <= count; i += L) {
+                __builtin_prefetch(data + i + ahead * k_stride);
+                store(packed + i, load(data + i));
+            }
+            if (i < width) {
+                if (count < width) store(packed + i, Vec<T>{});
+                move_some(packed + i, data + i, count - i);
+            }
+        }
         return;
     }
-    for (long p = 0; p < k; p += L) {  // transpose L x L blocks
-        const long depth = std::min<long>(L, k - p);
+    for (long start = 0; start < k; start += L) {  // transpose L x L blocks, the last one in part a second time
+        const long p = std::max(0L, std::min(start, k - L)), depth = std::min<long>(L, k);
         // The last lines first: their vectors reach into the next p, whose first lines are written after.
         for (long i = (width - 1) / L * L; i >= 0; i -= L) {
             Vec<T> block[L];
+#pragma GCC unroll 16
             for (int j = 0; j < L; j++)
                 block[j] = i + j < count ? load_some(data + (i + j) * line_stride + p, depth) : Vec<T>{};
             transpose<T>(block);

@@ -2,6 +2,7 @@
 
 #include <pthread.h>
 #include <sched.h>
+#include <sys/mman.h>
 
 #include <atomic>
 #include <condition_variable>
@@ -140,7 +141,7 @@ private:
         workers_.clear();
     }
 
-    int threads_;
+    std::atomic<int> threads_;  // read without the lock
     std::vector<std::thread> workers_;
     std::mutex busy_;  // held while a job runs; a second Python thread then works alone
     Body body_ = nullptr;
@@ -191,12 +192,17 @@ void* scratch_bytes(Slot slot, std::size_t bytes) {
     Scratch& s = slots[static_cast<int>(slot)];
     if (s.bytes < bytes) {
         std::free(s.memory);
-        s.bytes = (bytes + 4095) / 4096 * 4096;
-        s.memory = std::aligned_alloc(4096, s.bytes);
+        // Large memory in large pages: packed matrices are walked end to end, and a page is a look-up each.
+        const std::size_t page = bytes < 1 << 20 ? 4096 : 2 << 20;
+        s.bytes = (bytes + page - 1) / page * page;
+        s.memory = std::aligned_alloc(page, s.bytes);
         if (!s.memory) {
             s.bytes = 0;
             throw std::bad_alloc();
         }
+#if defined(MADV_HUGEPAGE)
+        if (page > 4096) madvise(s.memory, s.bytes, MADV_HUGEPAGE);
+#endif
     }
     return s.memory;
 }
