@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from ..check.command import check
 from . import data
 from .console import DEBUG, say
 from .evaluate import evaluate
@@ -29,6 +30,7 @@ app.command("evaluate")(evaluate)
 app.command("predict")(predict)
 app.command("report")(report)
 app.add_typer(data.app, name="data")
+app.command("check")(check)
 app.command("info")(info)
 
 
