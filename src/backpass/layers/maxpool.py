@@ -84,7 +84,8 @@ def maxpool_backward_staged(dout: Array, cache: Cache) -> Array:
 def maxpool_backward(dout: Array, cache: Cache) -> Array:
     """Send each dout to the place of its maximum: one addition for each output."""
     (top, left), (S, T), WW = cache.corner, cache.step, cache.window[1]
-    n, c, h, w = (np.asarray(i) for i in np.indices(dout.shape, sparse=True))
+    N, C, H, W = dout.shape
+    n, c, h, w = np.ogrid[:N, :C, :H, :W]
     row = h * S + cache.argmax // WW - top  # in x
     col = w * T + cache.argmax % WW - left
     dx = np.zeros(cache.x.shape, dout.dtype)
