@@ -14,8 +14,6 @@
 namespace backpass {
 namespace {
 
-constexpr long divide_up(long a, long b) { return (a + b - 1) / b; }
-
 template <class T>
 struct Plane {
     ConvSizes s;
@@ -60,19 +58,6 @@ struct Plane {
     }
 };
 
-template <class T>
-void zero(T* p, long count) {
-    for (long i = 0; i < count; i++) p[i] = 0;
-}
-
-constexpr long serial_work = 1 << 18;
-
-template <class F>
-void share_channels(const ConvSizes& s, F&& f) {
-    if (s.N * s.F * s.pixels() * s.HH * s.WW >= serial_work) return parallel(s.C, f);
-    for (long c = 0; c < s.C; c++) f(c);
-}
-
 }  // namespace
 
 template <class T>
@@ -81,9 +66,9 @@ void depthwise_forward(Array<T> out, Array<const T> x, Array<const T> w, Array<c
     const ConvSizes s = conv_sizes(out, x, w, stride_y, stride_x, dilation_y, dilation_x, top, left);
     const Plane<T> layout(s);
     constexpr int L = lanes<T>;
-    share_channels(s, [&](long c) {
+    share(s.C, s.N * s.F * s.pixels() * s.HH * s.WW, [&](long c) {
         T* const plane = scratch<T>(Slot::tile, layout.size());
-        zero(plane, layout.size());
+        fill_zero(plane, layout.size());
         for (long n = 0; n < s.N; n++) {
             layout.fill(plane, x.data + (n * s.C + c) * s.H * s.W);
             for (long f = c * s.Fg; f < (c + 1) * s.Fg; f++) {
@@ -118,17 +103,17 @@ void depthwise_backward(Array<T> dx, Array<T> dw, Array<T> db, Array<const T> do
     const Plane<T> layout(s);
     const long taps = s.HH * s.WW;
     constexpr int L = lanes<T>;
-    share_channels(s, [&](long c) {
+    share(s.C, s.N * s.F * s.pixels() * s.HH * s.WW, [&](long c) {
         T* const plane = scratch<T>(Slot::tile, layout.size());
         T* const back = scratch<T>(Slot::panel_a, layout.size());
         T* const upstream = scratch<T>(Slot::panel_b, s.OH * layout.out_cols);  // dout, rows filled up with zeros
         T* const sums = scratch<T>(Slot::other, s.Fg * (taps + 1));
-        zero(plane, layout.size());
-        zero(upstream, s.OH * layout.out_cols);
-        zero(sums, s.Fg * (taps + 1));
+        fill_zero(plane, layout.size());
+        fill_zero(upstream, s.OH * layout.out_cols);
+        fill_zero(sums, s.Fg * (taps + 1));
         for (long n = 0; n < s.N; n++) {
             layout.fill(plane, x.data + (n * s.C + c) * s.H * s.W);
-            if (dx) zero(back, layout.size());
+            if (dx) fill_zero(back, layout.size());
             for (long m = 0; m < s.Fg; m++) {
                 const long f = c * s.Fg + m, first = (n * s.F + f) * s.pixels();
                 for (long y = 0; y < s.OH; y++)
@@ -156,7 +141,7 @@ void depthwise_backward(Array<T> dx, Array<T> dw, Array<T> db, Array<const T> do
             }
             if (dx) {
                 T* const to = dx.data + (n * s.C + c) * s.H * s.W;
-                zero(to, s.H * s.W);  // strides may step over some
+                fill_zero(to, s.H * s.W);  // strides may step over some
                 layout.take_back(to, back);
             }
         }
