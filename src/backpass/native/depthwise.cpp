@@ -68,11 +68,14 @@ void depthwise_backward(Array<T> dx, Array<T> dw, Array<T> db, Array<const T> do
             if (dx) fill_zero(back, layout.size());
             for (long m = 0; m < s.Fg; m++) {
                 const long f = c * s.Fg + m, first = (n * s.F + f) * s.pixels();
-                for (long y = 0; y < s.OH; y++)
-                    for (long v = 0; v < s.OW; v++) {
-                        const long at = first + y * s.OW + v;
-                        upstream[y * layout.out_cols + v] = !relu_out || relu_out[at] > 0 ? dout[at] : T(0);
-                    }
+                for (long y = 0; y < s.OH; y++) {
+                    T* const to = upstream + y * layout.out_cols;
+                    const long at = first + y * s.OW;
+                    if (relu_out)
+                        for (long v = 0; v < s.OW; v++) to[v] = relu_out[at + v] > 0 ? dout[at + v] : T(0);
+                    else
+                        for (long v = 0; v < s.OW; v++) to[v] = dout[at + v];
+                }
                 Vec<T> total = {};
                 for (long k = 0; k < s.OH * layout.out_cols; k += L) total += load(upstream + k);
                 sums[m * (taps + 1) + taps] += sum_lanes<T>(total);

@@ -50,13 +50,20 @@ struct Plane {
         each_run([&](long to, long from, long count) {
             if (s.stride_x == 1)
                 for (long k = 0; k < count; k++) plane[to + k] = x[from + k];
+            else if (s.stride_x == 2)  // a number that the compiler knows makes vectors
+                for (long k = 0; k < count; k++) plane[to + k] = x[from + 2 * k];
             else
                 for (long k = 0; k < count; k++) plane[to + k] = x[from + k * s.stride_x];
         });
     }
     void take_back(T* x, const T* plane) const {
         each_run([&](long to, long from, long count) {
-            for (long k = 0; k < count; k++) x[from + k * s.stride_x] = plane[to + k];
+            if (s.stride_x == 1)
+                for (long k = 0; k < count; k++) x[from + k] = plane[to + k];
+            else if (s.stride_x == 2)
+                for (long k = 0; k < count; k++) x[from + 2 * k] = plane[to + k];
+            else
+                for (long k = 0; k < count; k++) x[from + k * s.stride_x] = plane[to + k];
         });
     }
 };
