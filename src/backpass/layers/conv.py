@@ -35,9 +35,10 @@ Dtype
 
 Cost
     2·N·F·H'·W'·(C/G)·HH·WW operations forward, twice that backward.  Saves x and w, which exist anyway; the kernels read
-    the columns where the image lies, or form those of a few pixels at a time, never the whole matrix.  Kernels (`Conv.describe_kernel` says which one runs):
-    im2col for everything; 1x1 product, where x is its own column matrix; depthwise, one filter per channel; and for
-    3 x 3 at stride 1 Winograd's F(4x4, 3x3), which needs 36 products for 16 outputs instead of 144.
+    the columns where the image lies, or form those of a few pixels at a time, never the whole matrix.
+    `Conv.describe_kernel` says which kernel runs: im2col for everything; 1x1 product, where x is its own column matrix;
+    depthwise, one filter per channel; and for 3 x 3 at stride 1 Winograd's F(4x4, 3x3), which needs 36 products for 16
+    outputs instead of 144.
 
 Errors
     ShapeError for an input that is not (N, C, H, W), that is smaller than the kernel, or whose channels the groups do not
