@@ -95,7 +95,12 @@ def show(animal: Animal) -> Visit:
     last = _names_after_marker(animal)
     chosen = [t for t in targets if t.name in last or getattr(t.first, "__name__", "") in last] or targets
     started = time.perf_counter()
-    reports = [_examine(t, module) for t in chosen]
+    try:
+        reports = [_examine(t, module) for t in chosen]
+    except Exception as error:  # a doctor who breaks down has found nothing, and has not called a right one right
+        visit = Visit(animal, [], time.perf_counter() - started, found=animal.right)
+        visit.said = [f"the doctor broke down: {error!r}"]
+        return visit
     visit = Visit(animal, reports, time.perf_counter() - started)
     _judge(visit)
     return visit

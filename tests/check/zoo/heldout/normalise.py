@@ -392,11 +392,11 @@ def groupnorm_forward(x, gamma, beta, G):
 def groupnorm_backward(dout, cache):
     xh, sd, gamma, G = cache
     N, C, H, W = xh.shape
-    M = C * H * W
+    M = C * H * W  # BUG factor
     dgamma = np.sum(dout * xh, axis=(0, 2, 3), keepdims=True)
     dbeta = np.sum(dout, axis=(0, 2, 3), keepdims=True)
     g, h = (dout * gamma).reshape(N, G, -1), xh.reshape(N, G, -1)
-    dx = (g - g.sum(2, keepdims=True) / M - h * np.sum(g * h, axis=2, keepdims=True) / M) / sd  # BUG factor
+    dx = (g - g.sum(2, keepdims=True) / M - h * np.sum(g * h, axis=2, keepdims=True) / M) / sd  # OR
     return dx.reshape(xh.shape), dgamma, dbeta
 
 
