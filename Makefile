@@ -27,7 +27,7 @@ demo: setup      ## train a batch-normalised net on the embedded digits and writ
 	@$(BIN)/backpass train digits --out runs/digits --overwrite
 
 test: setup lint  ## lint, type-check and run the tests (under 10 minutes on two cores)
-	@$(BIN)/python -m pytest -q
+	@$(BIN)/python -m pytest -q -n auto
 
 lint: setup      ## ruff and mypy
 	@$(BIN)/ruff check src tests benchmarks examples
@@ -38,7 +38,8 @@ docs-check: setup  ## every public name documented, every example run, every lin
 	@$(BIN)/python -m pytest -q tests/test_docs.py
 
 bench: setup     ## the speed tables against PyTorch and scikit-learn (quiet machine, some minutes)
-	@$(BIN)/python -m benchmarks
+	@$(BIN)/python -m benchmarks --record
+	@$(BIN)/python -m benchmarks.footprint
 
 campaigns: setup  ## the slow tests: kill and resume, CIFAR-10 accuracy ...
 	@$(BIN)/python -m pytest -q -m slow

@@ -177,13 +177,56 @@ def main(module: str, argv: list[str]) -> None:
     parser.add_argument("--only", nargs="*", help="cases whose names contain one of these words")
     parser.add_argument("--sides", nargs="*", help="sides whose names start with one of these words")
     parser.add_argument("--rounds", type=int, default=5, help="how often all sides run in turn (default: 5)")
-    parser.add_argument("--out", type=Path, help="write raw times, machine and versions as JSON")
+    parser.add_argument("--out", type=Path, help="also write raw times, machine and versions there, as JSON")
+    parser.add_argument("--record", action="store_true", help="keep them in benchmarks/results and renew RESULTS.md")
     given = parser.parse_args(argv)
     cases = [c for c in bench.CASES if given.only is None or any(word in c for word in given.only)]
     print(f"{bench.TITLE}\n{', '.join(f'{k} {v}' for k, v in machine().items())}; {given.rounds} rounds")
     results = race(module, cases, given.rounds, given.sides)
     if given.out:
         given.out.write_text(json.dumps(results, indent=1))
+    if given.record:
+        record(module, results)
+
+
+def record(module: str, results: dict[str, Any]) -> None:
+    """Keep the results of these cases beside those of others, and write RESULTS.md from all that is kept."""
+    folder = Path(__file__).parent / "results"
+    folder.mkdir(exist_ok=True)
+    file = folder / f"{module}.json"
+    kept = json.loads(file.read_text())["cases"] if file.exists() else {}
+    for case in results["cases"].values():
+        case["machine"], case["rounds"] = results["machine"], results["rounds"]
+    file.write_text(json.dumps({"title": results["title"], "cases": kept | results["cases"]}, indent=1) + "\n")
+    pages = [table(json.loads(f.read_text())) for f in sorted(folder.glob("*.json"))]
+    head = "# Measured\n\nWritten by `python -m benchmarks NAME --record`; do not edit. Raw times are in `results/`.\n"
+    (folder.parent / "RESULTS.md").write_text(head + "".join(pages))
+
+
+def table(results: dict[str, Any]) -> str:
+    """Return one benchmark's results as a section of Markdown."""
+    cases = results["cases"]
+    peers = sorted({peer for case in cases.values() for peer in case["summary"]["ratio"]})
+    lines = [
+        f"\n## {results['title']}\n",
+        f"| case | backpass, best | {' | '.join(f'{p}: times as long' for p in peers)} |",
+    ]
+    lines.append("|---|---|" + "---|" * len(peers))
+    for name, case in cases.items():
+        summary = case["summary"]
+        ours = min(t for side, t in summary["median_s"].items() if side.startswith("backpass"))
+        cells = [
+            f"{r['median']:.2f} ({r['low']:.2f} to {r['high']:.2f})" if r else ""
+            for r in map(summary["ratio"].get, peers)
+        ]
+        lines.append(f"| {name} | {1e3 * ours:.4g} ms | {' | '.join(cells)} |")
+    machines = {
+        ", ".join(f"{k} {v}" for k, v in c["machine"].items()) + f"; {c['rounds']} rounds" for c in cases.values()
+    }
+    lines.append(
+        "\nMedian of the rounds' ratios (lowest to highest round), each side at its best of threads and modes."
+    )
+    return "\n".join([*lines, *sorted(machines)]) + "\n"
 
 
 if __name__ == "__main__":

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import warnings
+
 import numpy as np
 import pytest
 import torch
@@ -208,3 +210,16 @@ def test_summary_tells_the_algorithm():
         ["winograd F(4x4,3x3)", "im2col", "depthwise", "1x1 product"] if native.available else ["NumPy reference"] * 4
     )
     assert [line.split("  ")[-1].strip() for line in lines] == wanted
+
+
+@pytest.mark.parametrize("kernel", [3, 2, (4, 3), (5, 6)])
+def test_same_padding_is_pytorchs(kernel):
+    """Even kernels need one zero more on one side: below and right."""
+    rng = np.random.default_rng(0)
+    size = as_pair(kernel, "Conv", "kernel_size", 1)
+    x, w = rng.standard_normal((2, 3, 7, 8)), rng.standard_normal((4, 3, *size))
+    out, _ = conv.conv_forward(x, w, None, stride=1, padding="same", dilation=1, groups=1)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # PyTorch warns that it copies the input for an uneven padding
+        wanted = torch.nn.functional.conv2d(torch.tensor(x), torch.tensor(w), padding="same")
+    np.testing.assert_allclose(out, wanted.numpy(), rtol=1e-12, atol=1e-12)

@@ -55,7 +55,7 @@ def test_a_constant_feature_has_no_variance():
 def test_layer_norm_of_a_constant_sample_is_beta(D):
     x, out = np.full((3, D), np.float32(0.1)), np.empty((3, D), np.float32)
     beta = np.arange(D, dtype=np.float32)
-    p, c = Cache(gamma=np.ones(D, np.float32), beta=beta), Cache(mean=np.empty(3, "f"), var=np.empty(3, "f"))
+    p, c = Cache(gamma=np.ones(D, np.float32), beta=beta), Cache(mean=np.empty(3, "f"), rstd=np.empty(3, "f"))
     bp.LayerNorm().forward_kernel(out, x, p, Cache(), c)()
     assert (out == beta).all()
 

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import doctest
 import importlib
+import importlib.util
 import math
+import os
 import pickle
 import subprocess
 import sys
@@ -417,4 +419,41 @@ os._exit(0)  # the memory cannot be released while arrays point into it
 def test_nothing_is_read_past_the_end():
     """The scores end where a page begins that must not be touched: reading on would end the process."""
     result = subprocess.run([sys.executable, "-c", READ_AT_THE_END], capture_output=True, text=True, check=False)
+    assert (result.returncode, result.stdout) == (0, "fine\n"), result.stderr
+
+
+AT_ANOTHER_LEVEL = """
+import numpy as np
+import backpass as bp
+for dtype, most in ((np.float32, 1e-5), (np.float64, 1e-14)):
+    for loss in (bp.SoftmaxLoss(0.1), bp.SVMLoss(), bp.MSELoss()):
+        rng = np.random.default_rng(0)
+        scores, y = rng.standard_normal((37, 10)).astype(dtype), rng.integers(0, 10, 37)
+        if isinstance(loss, bp.MSELoss):
+            y = rng.standard_normal((37, 10))
+        value, dscores = np.zeros(1), np.empty_like(scores)
+        loss.kernel(value, dscores, scores, y)()
+        exact, dexact = loss.reference(scores.astype(np.longdouble), y)
+        assert abs(value[0] - exact) < most * exact, (loss, dtype, value[0], exact)
+        assert abs(dscores - dexact).max() < most * abs(dexact).max()
+print("fine")
+"""
+
+
+@needs_kernels
+@pytest.mark.parametrize("level", ["v2", "v3", "v4", "base"])
+def test_every_instruction_set(level):
+    """Also that kernels leave the processor fit for long double: MMX instructions, which compilers may choose, do not."""
+    if importlib.util.find_spec(f"backpass.native._{level}") is None:
+        pytest.skip("not built")
+    if level not in importlib.import_module("backpass.native._cpu").instruction_sets():
+        pytest.skip("not of this processor")
+    environment = {**os.environ, "BACKPASS_ISA": level}
+    result = subprocess.run(
+        [sys.executable, "-W", "error", "-c", AT_ANOTHER_LEVEL],
+        capture_output=True,
+        text=True,
+        check=False,
+        env=environment,
+    )
     assert (result.returncode, result.stdout) == (0, "fine\n"), result.stderr

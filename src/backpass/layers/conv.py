@@ -34,10 +34,11 @@ Dtype
     That of x; w and b have the same.
 
 Cost
-    2·N·F·H'·W'·(C/G)·HH·WW operations forward, twice that backward.  Saves x and w, which exist anyway; the kernels form the
-    columns of a few pixels at a time, never the whole matrix.  Kernels (`Conv.describe_kernel` says which one runs):
-    im2col for everything; 1x1 product, where x is its own column matrix; depthwise, one filter per channel; and for
-    3 x 3 at stride 1 Winograd's F(4x4, 3x3), which needs 36 products for 16 outputs instead of 144.
+    2·N·F·H'·W'·(C/G)·HH·WW operations forward, twice that backward.  Saves x and w, which exist anyway; the kernels read
+    the columns where the image lies, or form those of a few pixels at a time, never the whole matrix.
+    `Conv.describe_kernel` says which kernel runs: im2col for everything; 1x1 product, where x is its own column matrix;
+    depthwise, one filter per channel; and for 3 x 3 at stride 1 Winograd's F(4x4, 3x3), which needs 36 products for 16
+    outputs instead of 144.
 
 Errors
     ShapeError for an input that is not (N, C, H, W), that is smaller than the kernel, or whose channels the groups do not
@@ -48,8 +49,8 @@ Conventions
     padding="same" puts D(HH - 1) zeros around (one more below and right where that is odd, as in PyTorch), so stride 1 keeps
     the size and stride S gives ceil(H / S), the size that TensorFlow gives, though TensorFlow pads less and so samples
     other pixels.  Where windows do not end at the border, the last rows or columns are not seen, as in PyTorch.
-    Winograd rounds differently: relative to the largest output, its error is about 1e-6 forward and for dx, 5e-6 for dw in
-    float32 (direct: 3e-7), see `benchmarks/conv.py --accuracy`; algorithm="direct" leaves it out.
+    Winograd rounds differently: in float32 its error is about 1e-5 of the largest output, 8e-6 for dx and 3e-6 for dw (direct:
+    1e-6, 4e-7, 3e-7; `python -m benchmarks.conv --accuracy`); algorithm="direct" leaves it out.
     It also mixes the pixels of a tile of 4 x 4 outputs, so that a NaN or infinity shows in all of a tile.
 
 Example

@@ -78,6 +78,23 @@ def _batchnorm_relu_infer(out: Array, x: Array, layers: Any, p: Any, s: Any) -> 
 FUSIONS[BatchNorm, ReLU] = Fusion(_batchnorm_relu_forward, _batchnorm_relu_backward, _batchnorm_relu_infer)
 
 
+def _layernorm_relu_forward(out: Array, x: Array, layers: Any, p: Any, g: Any, s: Any, c: Any) -> Call:
+    return native.layernorm_forward(out, c[0].mean, c[0].rstd, x, p[0].gamma, p[0].beta, layers[0].eps, 1)
+
+
+def _layernorm_relu_backward(
+    dx: Any, dout: Array, x: Array, out: Array, layers: Any, p: Any, g: Any, s: Any, c: Any
+) -> Call:
+    return native.layernorm_backward(dx, g[0].gamma, g[0].beta, dout, x, p[0].gamma, c[0].mean, c[0].rstd, out)
+
+
+def _layernorm_relu_infer(out: Array, x: Array, layers: Any, p: Any, s: Any) -> Call:
+    return native.layernorm_forward(out, None, None, x, p[0].gamma, p[0].beta, layers[0].eps, 1)
+
+
+FUSIONS[LayerNorm, ReLU] = Fusion(_layernorm_relu_forward, _layernorm_relu_backward, _layernorm_relu_infer)
+
+
 def _conv_relu_forward(out: Array, x: Array, layers: Any, p: Any, g: Any, s: Any, c: Any) -> Call:
     call: Call = layers[0].bind_forward(out, x, p[0], relu=True)
     return call
@@ -136,22 +153,3 @@ def _groupnorm_relu_infer(out: Array, x: Array, layers: Any, p: Any, s: Any) -> 
 
 
 FUSIONS[GroupNorm, ReLU] = Fusion(_groupnorm_relu_forward, _groupnorm_relu_backward, _groupnorm_relu_infer)
-
-
-def _layernorm_relu_forward(out: Array, x: Array, layers: Any, p: Any, g: Any, s: Any, c: Any) -> Call:
-    return native.layernorm_forward(out, c[0].mean, c[0].var, x, p[0].gamma, p[0].beta, layers[0].eps, 1)
-
-
-def _layernorm_relu_backward(
-    dx: Any, dout: Array, x: Array, out: Array, layers: Any, p: Any, g: Any, s: Any, c: Any
-) -> Call:
-    return native.layernorm_backward(
-        dx, g[0].gamma, g[0].beta, dout, x, p[0].gamma, c[0].mean, c[0].var, layers[0].eps, out
-    )
-
-
-def _layernorm_relu_infer(out: Array, x: Array, layers: Any, p: Any, s: Any) -> Call:
-    return native.layernorm_forward(out, None, None, x, p[0].gamma, p[0].beta, layers[0].eps, 1)
-
-
-FUSIONS[LayerNorm, ReLU] = Fusion(_layernorm_relu_forward, _layernorm_relu_backward, _layernorm_relu_infer)

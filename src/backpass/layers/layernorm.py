@@ -17,14 +17,14 @@ Derivation
 
 Shapes
     x, out (N, d1, ..., dk), all features of a sample normalised together, D = d1·...·dk; gamma, beta (d1, ..., dk);
-    mean, var, rstd (N,).
+    mean, rstd (N,).
 
 Dtype
     That of x; the kernel's sums are in the same dtype, in an order that depends on D only.
 
 Cost
     A row stays in the cache: forward reads x once from memory and writes out; backward reads dout and x and writes dx.
-    Saves mean and var; rstd and xhat are computed again.
+    Saves mean and rstd; xhat is computed again.
 
 Errors
     ShapeError for an input without a batch dimension; ArgumentError for an eps that is not positive and finite.
@@ -124,16 +124,16 @@ class LayerNorm(Layer):
         return Declared(
             out=x,
             params={"gamma": Param(shape, Constant(1.0), "gamma"), "beta": Param(shape, Constant(0.0), "beta")},
-            cache={"mean": (N,), "var": (N,)},
+            cache={"mean": (N,), "rstd": (N,)},
         )
 
     def forward_kernel(self, out: Array, x: Array, p: Any, s: Any, c: Any) -> Call:
         """Bind the forward kernel."""
-        return native.layernorm_forward(out, c.mean, c.var, x, p.gamma, p.beta, self.eps, 0)
+        return native.layernorm_forward(out, c.mean, c.rstd, x, p.gamma, p.beta, self.eps, 0)
 
     def backward_kernel(self, dx: Array | None, dout: Array, x: Array, out: Array, p: Any, g: Any, c: Any) -> Call:
         """Bind the backward kernel."""
-        return native.layernorm_backward(dx, g.gamma, g.beta, dout, x, p.gamma, c.mean, c.var, self.eps, None)
+        return native.layernorm_backward(dx, g.gamma, g.beta, dout, x, p.gamma, c.mean, c.rstd, None)
 
 
 CASES = [

@@ -84,8 +84,7 @@ def maxpool_backward_staged(dout: Array, cache: Cache) -> Array:
 def maxpool_backward(dout: Array, cache: Cache) -> Array:
     """Send each dout to the place of its maximum: one addition for each output."""
     (top, left), (S, T), WW = cache.corner, cache.step, cache.window[1]
-    N, C, H, W = dout.shape
-    n, c, h, w = np.ogrid[:N, :C, :H, :W]
+    n, c, h, w = np.ix_(*map(np.arange, dout.shape))
     row = h * S + cache.argmax // WW - top  # in x
     col = w * T + cache.argmax % WW - left
     dx = np.zeros(cache.x.shape, dout.dtype)

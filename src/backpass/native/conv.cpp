@@ -8,31 +8,23 @@
 //                and dcolumns are added to dx where columns came from.
 //
 // Rows are cut into chunks of whole channels, so that a block stays in the second cache.
+//
+// Where images have enough pixels not even a block is formed: strips.hpp reads the columns in place.
 #include "conv.hpp"
 
 #include <algorithm>
 
 #include "gemm_micro.hpp"
 #include "parallel.hpp"
+#include "strips.hpp"
 
 namespace backpass {
 namespace {
 
-// Multiply-adds below which a convolution stays on one thread, as for the matrix product.
-constexpr long serial_work = 1 << 18;
 // Pixels of a block: a few tiles; and the most rows of a chunk.
 template <class T>
 constexpr long block_pixels = 4 * NR<T>;
 constexpr long chunk_rows = 768;
-
-constexpr long divide_up(long a, long b) { return (a + b - 1) / b; }
-
-// Pieces of a job whose size says whether it is worth more than one thread.
-template <class F>
-void share(long pieces, long work, F&& f) {
-    if (work >= serial_work) return parallel(pieces, f);
-    for (long piece = 0; piece < pieces; piece++) f(piece);
-}
 
 struct Chunk {
     long first_channel, channels;  // within the group
@@ -70,11 +62,6 @@ inline Inside inside(const ConvSizes& s, long x, long run, long j) {
     const long highest = first >= s.W ? 0 : divide_up(s.W - first, s.stride_x);
     const long begin = std::clamp(lowest, x, x + run);
     return {begin, std::clamp(highest, begin, x + run)};
-}
-
-template <class T>
-inline void fill_zero(T* to, long count) {
-    for (long i = 0; i < count; i++) to[i] = 0;
 }
 
 // Rows of `group` and `chunk`, pixels q0 .. q0 + count: block[r * width + q], filled up with zeros to whole vectors.
@@ -175,11 +162,10 @@ struct Panels {
 
 }  // namespace
 
-// out (N, F, OH, OW), x (N, C, H, W), w (F, C/groups, HH, WW), b (F,) or missing; relu != 0 for the fused conv + relu.
+namespace {
+
 template <class T>
-void conv_forward(Array<T> out, Array<const T> x, Array<const T> w, Array<const T> b, long stride_y, long stride_x,
-                  long dilation_y, long dilation_x, long top, long left, long relu) {
-    const ConvSizes s = conv_sizes(out, x, w, stride_y, stride_x, dilation_y, dilation_x, top, left);
+void forward_by_blocks(Array<T> out, Array<const T> x, Array<const T> w, Array<const T> b, bool relu, const ConvSizes& s) {
     const Chunks chunks(s);
     const long taps = s.HH * s.WW, total = s.N * s.pixels(), blocks = divide_up(total, block_pixels<T>);
     const long work = total * s.F * s.depth();
@@ -249,13 +235,26 @@ void conv_forward(Array<T> out, Array<const T> x, Array<const T> w, Array<const 
         }
     });
 }
+
+}  // namespace
+
+// out (N, F, OH, OW), x (N, C, H, W), w (F, C/groups, HH, WW), b (F,) or missing; relu != 0 for the fused conv + relu.
+template <class T>
+void conv_forward(Array<T> out, Array<const T> x, Array<const T> w, Array<const T> b, long stride_y, long stride_x,
+                  long dilation_y, long dilation_x, long top, long left, long relu) {
+    const ConvSizes s = conv_sizes(out, x, w, stride_y, stride_x, dilation_y, dilation_x, top, left);
+    if (strips::fit<T>(s))
+        strips::forward<T>(out.data, x.data, nullptr, {w.data, false}, b.data, relu != 0, s);
+    else
+        forward_by_blocks(out, x, w, b, relu != 0, s);
+}
 BACKPASS_KERNEL(conv_forward)
 
 namespace {
 
 // dw and db: each piece sums a range of pixels for one chunk of rows into its own place; the sums are added in order.
 template <class T>
-void weight_gradients(Array<T> dw, Array<T> db, const T* dout, const T* x, const T* relu_out, const ConvSizes& s) {
+void weight_gradients_by_blocks(Array<T> dw, Array<T> db, const T* dout, const T* x, const T* relu_out, const ConvSizes& s) {
     const Chunks chunks(s);
     const long taps = s.HH * s.WW, total = s.N * s.pixels(), blocks = divide_up(total, block_pixels<T>);
     const long filters = divide_up(s.Fg, lanes<T>) * lanes<T>, depth = s.depth();
@@ -315,7 +314,7 @@ void weight_gradients(Array<T> dw, Array<T> db, const T* dout, const T* x, const
 
 // dx: a piece owns some channels of some images.
 template <class T>
-void input_gradient(Array<T> dx, const T* dout, const T* w, const T* relu_out, const ConvSizes& s) {
+void input_gradient_by_blocks(Array<T> dx, const T* dout, const T* w, const T* relu_out, const ConvSizes& s) {
     const Chunks chunks(s);
     const long taps = s.HH * s.WW, depth = s.depth();
     const long images = std::min(s.N, std::max(1L, block_pixels<T> / s.pixels())), parts = divide_up(s.N, images);
@@ -369,8 +368,19 @@ void conv_backward(Array<T> dx, Array<T> dw, Array<T> db, Array<const T> dout, A
                    Array<const T> relu_out, long stride_y, long stride_x, long dilation_y, long dilation_x, long top,
                    long left) {
     const ConvSizes s = conv_sizes(dout, x, w, stride_y, stride_x, dilation_y, dilation_x, top, left);
-    weight_gradients(dw, db, dout.data, x.data, relu_out.data, s);
-    if (dx) input_gradient(dx, dout.data, w.data, relu_out.data, s);
+    if (strips::fit<T>(s))
+        strips::weight_gradients(dw.data, db.data, dout.data, x.data, relu_out.data, s);
+    else
+        weight_gradients_by_blocks(dw, db, dout.data, x.data, relu_out.data, s);
+    if (!dx) return;
+    // At stride 1 dx is a correlation of dout with the kernels rotated: a forward again, F and C exchanged.
+    ConvSizes back = s;
+    back.C = s.F, back.H = s.OH, back.W = s.OW, back.F = s.C, back.OH = s.H, back.OW = s.W, back.K = s.Fg, back.Fg = s.K;
+    back.top = (s.HH - 1) * s.dilation_y - s.top, back.left = (s.WW - 1) * s.dilation_x - s.left;
+    if (s.stride_y == 1 && s.stride_x == 1 && strips::fit<T>(back))
+        strips::forward<T>(dx.data, dout.data, relu_out.data, {w.data, true}, nullptr, false, back);
+    else
+        input_gradient_by_blocks(dx, dout.data, w.data, relu_out.data, s);
 }
 BACKPASS_KERNEL(conv_backward)
 

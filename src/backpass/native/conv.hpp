@@ -1,6 +1,7 @@
 // The sizes of a convolution, as every algorithm for it takes them.
 #pragma once
 #include "kernel.hpp"
+#include "parallel.hpp"
 
 namespace backpass {
 
@@ -17,6 +18,20 @@ struct ConvSizes {
     long input_row(long y, long i) const { return y * stride_y + i * dilation_y - top; }
     long input_col(long x, long j) const { return x * stride_x + j * dilation_x - left; }
 };
+
+constexpr long divide_up(long a, long b) { return (a + b - 1) / b; }
+
+template <class T>
+inline void fill_zero(T* to, long count) {
+    for (long i = 0; i < count; i++) to[i] = 0;
+}
+
+// f(piece) for all pieces: on all threads, unless the multiply-adds of all together are not worth waking them.
+template <class F>
+void share(long pieces, long work, F&& f) {
+    if (work >= 1 << 18) return parallel(pieces, f);
+    for (long piece = 0; piece < pieces; piece++) f(piece);
+}
 
 template <class A, class B, class C>
 ConvSizes conv_sizes(const A& out, const B& x, const C& w, long stride_y, long stride_x, long dilation_y,

@@ -8,21 +8,6 @@ namespace backpass {
 // Elements per piece where each costs some 20 to 50 instructions (an exp): about 5 us of work.
 inline constexpr long arithmetic_grain = 4096;
 
-// The first `count` < lanes values at p, zeros behind them.
-template <class T>
-inline Vec<T> load_some(const T* p, long count) {
-    T padded[lanes<T>] = {};
-    std::copy(p, p + count, padded);
-    return load(padded);
-}
-
-template <class T>
-inline void store_some(T* p, Vec<T> v, long count) {
-    T all[lanes<T>];
-    store(all, v);
-    std::copy(all, all + count, p);
-}
-
 // f takes and returns vectors; out may be one of the inputs.
 template <class T, class F, class... Inputs>
 inline void elementwise(long n, long grain, T* out, F f, const Inputs*... in) {

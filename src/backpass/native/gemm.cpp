@@ -177,7 +177,10 @@ void split_k(const Product<T>& x, long k, long pieces) {
                 Vec<T> sum = load_some(from, count);
                 for (long piece = 1; piece < pieces; piece++) sum += load_some(from + piece * size, count);
                 T* const at = x.c + i * x.ldc + j;
-                store_some(at, finish(sum, at, x.epilogue.bias + j, count, x.epilogue), count);
+                if (x.epilogue.accumulate) sum += load_some(at, count);
+                if (x.epilogue.bias) sum += load_some(x.epilogue.bias + j, count);
+                if (x.epilogue.relu) sum = sum < 0 ? Vec<T>{} : sum;
+                store_some(at, sum, count);
             }
     });
 }
@@ -192,7 +195,7 @@ void gemm(T* c, long ldc, Matrix<T> a, Matrix<T> b, Epilogue<T> epilogue) {
                  {m, divide_up(m, MR)}, divide_up(n, NR<T>), nullptr, nullptr, false, false};
     // An unpacked line of A costs nothing until its rows fall into one set of the first cache.
     const bool clash = x.a.line_stride != 1 && x.a.line_stride * sizeof(T) % 2048 == 0;
-    x.direct_a = x.columns <= 3 && !clash;
+    x.direct_a = x.columns <= 4 && !clash;
     x.direct_b = x.rows.count <= 2 && x.b.line_stride == 1;
 
     long down = 1, across = 1;

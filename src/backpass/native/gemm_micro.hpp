@@ -31,54 +31,6 @@ inline constexpr int MR = 6;
 template <class T>
 inline constexpr int NR = 2 * lanes<T>;
 
-// The first `count` <= lanes values at p, zeros after them; nothing beyond them is touched.  Two moves of
-// a power of two overlap to make any count: a loop over the lanes would cost more than the tile.
-template <class T>
-inline void move_some(T* to, const T* from, long count) {
-    const auto twice = [&](auto width) {
-        constexpr long w = width();
-        if (count < w) return false;
-        T head[w], tail[w];
-        __builtin_memcpy(head, from, sizeof(head));
-        __builtin_memcpy(tail, from + count - w, sizeof(tail));
-        __builtin_memcpy(to, head, sizeof(head));
-        __builtin_memcpy(to + count - w, tail, sizeof(tail));
-        return true;
-    };
-    if constexpr (lanes<T> >= 16)
-        if (twice(std::integral_constant<long, 8>{})) return;
-    if constexpr (lanes<T> >= 8)
-        if (twice(std::integral_constant<long, 4>{})) return;
-    if constexpr (lanes<T> >= 4)
-        if (twice(std::integral_constant<long, 2>{})) return;
-    if (count > 0) *to = *from;
-}
-
-template <class T>
-inline Vec<T> load_some(const T* p, long count) {
-    if (count >= lanes<T>) return load(p);
-    alignas(vector_bytes) T values[lanes<T>] = {};
-    move_some(values, p, count);
-    return load(values);
-}
-
-template <class T>
-inline void store_some(T* p, Vec<T> v, long count) {
-    if (count >= lanes<T>) return store(p, v);
-    alignas(vector_bytes) T values[lanes<T>];
-    store(values, v);
-    move_some(p, values, count);
-}
-
-// What becomes of `count` elements of a row of C that are `sum` now; `held` is where they go.
-template <class T>
-inline Vec<T> finish(Vec<T> sum, const T* held, const T* bias, long count, const Epilogue<T>& epilogue) {
-    if (epilogue.accumulate) sum += load_some(held, count);
-    if (epilogue.bias) sum += load_some(bias, count);
-    if (epilogue.relu) sum = sum < 0 ? Vec<T>{} : sum;  // a NaN stays one
-    return sum;
-}
-
 // C (rows, columns) = epilogue(A (rows, k) B (k, columns)), columns in the last vector or filling it.
 // A[r, p] is a[r * a_step + p] when `along_k`, else a[p * a_step + r] (packed: a_step = rows).
 // B[p, :] is at b + p * b_step, whole vectors of it readable (packed: b_step = vectors * lanes).
@@ -103,28 +55,31 @@ void tile(long k, const T* a, long a_step, const T* b, long b_step, T* c, long l
         b += b_step;
     }
     const long last = columns - (vectors - 1) * L;  // columns in the last vector
-    if (last == L) {
+    const auto count = [&](int v) { return v < vectors - 1 ? L : last; };
+    if (epilogue.accumulate) {
 #pragma GCC unroll 16
         for (int r = 0; r < rows; r++)
 #pragma GCC unroll 2
-            for (int v = 0; v < vectors; v++) {
-                T* const at = c + r * ldc + v * L;
-                store(at, finish(sum[r][v], at, epilogue.bias + v * L, L, epilogue));
-            }
-    } else {  // rare enough to go through memory, in a loop instead of `rows` copies of longer code
-        Vec<T> rest[rows];
+            for (int v = 0; v < vectors; v++) sum[r][v] += load_some(c + r * ldc + v * L, count(v));
+    }
+    if (epilogue.bias) {
+#pragma GCC unroll 2
+        for (int v = 0; v < vectors; v++) {
+            const Vec<T> bias = load_some(epilogue.bias + v * L, count(v));
 #pragma GCC unroll 16
-        for (int r = 0; r < rows; r++) {
-            T* const at = c + r * ldc;
-            if constexpr (vectors == 2) store(at, finish(sum[r][0], at, epilogue.bias, L, epilogue));
-            rest[r] = sum[r][vectors - 1];
-        }
-        constexpr long skip = (vectors - 1) * L;
-        for (int r = 0; r < rows; r++) {
-            T* const at = c + r * ldc + skip;
-            store_some(at, finish(rest[r], at, epilogue.bias + skip, last, epilogue), last);
+            for (int r = 0; r < rows; r++) sum[r][v] += bias;
         }
     }
+    if (epilogue.relu) {
+#pragma GCC unroll 16
+        for (int r = 0; r < rows; r++)
+#pragma GCC unroll 2
+            for (int v = 0; v < vectors; v++) sum[r][v] = sum[r][v] < 0 ? Vec<T>{} : sum[r][v];  // a NaN stays one
+    }
+#pragma GCC unroll 16
+    for (int r = 0; r < rows; r++)
+#pragma GCC unroll 2
+        for (int v = 0; v < vectors; v++) store_some(c + r * ldc + v * L, sum[r][v], count(v));
 }
 
 template <class T>
@@ -156,17 +111,11 @@ inline void pack_panel(T* packed, long width, const T* data, long line_stride, l
     constexpr int L = lanes<T>;
     if (line_stride == 1) {  // copy: each p has its lines side by side
         constexpr long ahead = 12;  // rows of a wide matrix: too far apart for the hardware to foresee
-        for (long p = 0; p < k; p++, packed += width, data += k_stride) {
-            long i = 0;
-            for (; i + L <= count; i += L) {
+        for (long p = 0; p < k; p++, packed += width, data += k_stride)
+            for (long i = 0; i < width; i += L) {
                 __builtin_prefetch(data + i + ahead * k_stride);
-                store(packed + i, load(data + i));
+                store(packed + i, load_some(data + i, count - i));
             }
-            if (i < width) {
-                if (count < width) store(packed + i, Vec<T>{});
-                move_some(packed + i, data + i, count - i);
-            }
-        }
         return;
     }
     for (long start = 0; start < k; start += L) {  // transpose L x L blocks, the last one in part a second time

@@ -26,7 +26,7 @@ inline T sum_row(long D, Vector&& vector, Single&& single) {
 }  // namespace
 
 template <class T>
-void layernorm_forward(Array<T> out, Array<T> mean, Array<T> var, Array<const T> x, Array<const T> gamma,
+void layernorm_forward(Array<T> out, Array<T> mean, Array<T> rstd, Array<const T> x, Array<const T> gamma,
                        Array<const T> beta, double eps, long relu) {
     const long N = x.rows(), D = x.cols();
     const T share = T(1) / static_cast<T>(D);
@@ -38,15 +38,15 @@ void layernorm_forward(Array<T> out, Array<T> mean, Array<T> var, Array<const T>
             const T origin = row[0];  // sums of x - origin are exact for a constant row
             const T m = origin + share * sum_row<T>(D, [=](long d) { return load(row + d) - origin; },
                                                     [=](long d) { return row[d] - origin; });
-            const T v = share * sum_row<T>(D, [=](long d) { return square(load(row + d) - m); },
+            const T var = share * sum_row<T>(D, [=](long d) { return square(load(row + d) - m); },
                                              [=](long d) { return square(row[d] - m); });
-            const T r = T(1) / std::sqrt(v + static_cast<T>(eps));
+            const T r = T(1) / std::sqrt(var + static_cast<T>(eps));
             for_each_vector<T>(0, D, [=](auto columns) {
                 const Vec<T> value = (columns.get(row) - m) * r * columns.get(gamma.data) + columns.get(beta.data);
                 columns.put(to, relu ? (value < T(0) ? Vec<T>{} : value) : value);
             });
             if (mean) mean[n] = m;
-            if (var) var[n] = v;
+            if (rstd) rstd[n] = r;
         }
     });
 }
@@ -56,8 +56,7 @@ BACKPASS_KERNEL(layernorm_forward)
 // A piece of rows adds up its own part of dgamma and dbeta; the parts are added in order at the end.
 template <class T>
 void layernorm_backward(Array<T> dx, Array<T> dgamma, Array<T> dbeta, Array<const T> dout, Array<const T> x,
-                        Array<const T> gamma, Array<const T> mean, Array<const T> var, double eps,
-                        Array<const T> relu_out) {
+                        Array<const T> gamma, Array<const T> mean, Array<const T> rstd, Array<const T> relu_out) {
     const long N = x.rows(), D = x.cols();
     const T share = T(1) / static_cast<T>(D);
     const long rows = std::max(32l, memory_grain / D);  // not fewer: each piece has 2 D sums of its own
@@ -71,7 +70,7 @@ void layernorm_backward(Array<T> dx, Array<T> dgamma, Array<T> dbeta, Array<cons
         T* const xhat = d + D;
         std::fill(sum, sum + 2 * D, T(0));
         for (long n = first; n < last; n++) {
-            const T m = mean[n], r = T(1) / std::sqrt(var[n] + static_cast<T>(eps));
+            const T m = mean[n], r = rstd[n];
             const T *const row = x.data + n * D, *const from = dout.data + n * D;
             const T* const passed = relu_out ? relu_out.data + n * D : nullptr;
             for (long j = 0; j < D; j++) {

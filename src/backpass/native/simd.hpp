@@ -1,8 +1,13 @@
 // Vectors of T as wide as the instruction set that this file is compiled for, by compiler extensions:
 // `a + b`, `a * b`, `a > b` work lane by lane, and the compiler picks the instructions.
 #pragma once
+#include <algorithm>
 #include <cstdint>
 #include <cstring>
+#include <type_traits>
+#if defined(__AVX512F__)
+#include <immintrin.h>
+#endif
 
 namespace backpass {
 
@@ -36,6 +41,60 @@ inline Vec<T> load(const T* p) {
 template <class T>
 inline void store(T* p, Vec<T> v) {
     __builtin_memcpy(p, &v, sizeof(v));
+}
+
+// The first `count` values at p, zeros after them, and a store of only those; nothing beyond them is touched.
+// The one thing that has to be said in instructions: AVX-512 has masks for it, elsewhere two moves of a power
+// of two overlap to make any count.
+template <class T>
+inline void move_some(T* to, const T* from, long count) {
+    const auto moved = [&](auto width) {
+        constexpr long w = width();
+        if (count < w) return false;
+        T head[w], tail[w];
+        __builtin_memcpy(head, from, sizeof(head));
+        __builtin_memcpy(tail, from + count - w, sizeof(tail));
+        __builtin_memcpy(to, head, sizeof(head));
+        __builtin_memcpy(to + count - w, tail, sizeof(tail));
+        return true;
+    };
+    if constexpr (lanes<T> >= 8)
+        if (moved(std::integral_constant<long, 4>{})) return;
+    if constexpr (lanes<T> >= 4)
+        if (moved(std::integral_constant<long, 2>{})) return;
+    if (count > 0) *to = *from;
+}
+
+template <class T>
+inline Vec<T> load_some(const T* p, long count) {
+    if (count >= lanes<T>) return load(p);
+#if defined(__AVX512F__)
+    const unsigned mask = (1u << std::max(count, 0L)) - 1;
+    if constexpr (sizeof(T) == 4)
+        return reinterpret_cast<Vec<T>>(_mm512_maskz_loadu_ps(static_cast<__mmask16>(mask), p));
+    else
+        return reinterpret_cast<Vec<T>>(_mm512_maskz_loadu_pd(static_cast<__mmask8>(mask), p));
+#else
+    alignas(vector_bytes) T values[lanes<T>] = {};
+    move_some(values, p, count);
+    return load(values);
+#endif
+}
+
+template <class T>
+inline void store_some(T* p, Vec<T> v, long count) {
+    if (count >= lanes<T>) return store(p, v);
+#if defined(__AVX512F__)
+    const unsigned mask = (1u << std::max(count, 0L)) - 1;
+    if constexpr (sizeof(T) == 4)
+        _mm512_mask_storeu_ps(p, static_cast<__mmask16>(mask), reinterpret_cast<__m512>(v));
+    else
+        _mm512_mask_storeu_pd(p, static_cast<__mmask8>(mask), reinterpret_cast<__m512d>(v));
+#else
+    alignas(vector_bytes) T values[lanes<T>];
+    store(values, v);
+    move_some(p, values, count);
+#endif
 }
 
 template <class T>

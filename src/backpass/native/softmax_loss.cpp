@@ -44,7 +44,7 @@ void softmax_loss(Array<T> dscores, Array<const T> scores, Array<const std::int6
         write_block(dscores.data + first * C, block, samples, C);
         return sum;
     };
-    loss[0] = sum_pieces(N, rows_per_piece<T>(C, 2048), [&](long begin, long end) {
+    loss[0] = sum_pieces(N, rows_per_piece<T>(C, 4096), [&](long begin, long end) {
         double sum = 0;
         for (long first = begin; first < end; first += L) sum += block_loss(first, std::min(L, end - first));
         return sum;

@@ -25,19 +25,10 @@
 namespace backpass {
 namespace {
 
-constexpr long divide_up(long a, long b) { return (a + b - 1) / b; }
 // `count` elements in whole vectors, an odd number of them: lines that far apart fall into different cache sets.
 template <class T>
 constexpr long odd_vectors(long count) {
     return (divide_up(count, lanes<T>) | 1) * lanes<T>;
-}
-
-constexpr long serial_work = 1 << 18;  // multiply-adds below which one thread does it all
-
-template <class F>
-void share(long pieces, long work, F&& f) {
-    if (work >= serial_work) return parallel(pieces, f);
-    for (long piece = 0; piece < pieces; piece++) f(piece);
 }
 
 // Tiles that a block should have: twice or more the rows of the product's tile.
@@ -153,11 +144,6 @@ inline void scatter(T* to, long plane, long channels, const T* from, long gap, l
             for (long c = 0; c < channels; c++) store_some(to + c * plane + p, v[c], some);
         }
     }
-}
-
-template <class T>
-inline void fill_zero(T* to, long count) {
-    for (long i = 0; i < count; i++) to[i] = 0;
 }
 
 // Zeros in a strip of `height` lines of `pitch` pixels around lines y0 .. y1 and columns x0 .. x1.

@@ -151,7 +151,7 @@ def update_ratio(run: AnyRun) -> Figure:
 
 
 def activation_histograms(run: AnyRun) -> Figure:
-    """Draw how the outputs of each layer are spread, epoch by epoch: darker is more frequent.
+    """Draw how the outputs of each layer are spread, epoch by epoch: the stronger the colour, the more frequent.
 
     Raises
     ------
@@ -164,7 +164,7 @@ def activation_histograms(run: AnyRun) -> Figure:
 
 
 def gradient_histograms(run: AnyRun) -> Figure:
-    """Draw how the gradients of each layer's outputs are spread, epoch by epoch: darker is more frequent.
+    """Draw how the gradients of each layer's outputs are spread, epoch by epoch: the stronger the colour, the more frequent.
 
     Raises
     ------

@@ -190,7 +190,7 @@ def _page(record: Record, data: Dataset) -> dict[str, Any]:
         curves.append(drawn("update_ratio", figures.update_ratio(record), alt, text))
         if history.inspections:
             alt = "Histograms of the outputs of each layer over the epochs."
-            text = "Darker is more frequent. A layer that narrows to a line passes nothing on; ReLU has a line at 0 by nature."
+            text = "Strong colour is frequent. A layer that narrows to a line passes nothing on; ReLU has a line at 0 by nature."
             layers.append(drawn("activations", figures.activation_histograms(record), alt, text))
             alt = "Histograms of the gradients of each layer's outputs over the epochs."
             text = "They narrow as the loss falls. From the last layer to the first they should keep about one size."
