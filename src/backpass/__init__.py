@@ -10,7 +10,10 @@ model.predict(data.test.x)
 
 from __future__ import annotations
 
-from . import data, errors, init, models, report, schedule
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+from . import data, errors, init, models, schedule
 from .callbacks import Callback
 from .history import History
 from .layers import *  # noqa: F403 (the layers' own __all__)
@@ -24,6 +27,9 @@ from .optim import __all__ as _optimizers
 from .progress import Progress
 from .train import Run, Trainer, evaluate, load_model, save_model
 
+if TYPE_CHECKING:
+    from . import check, report, testing
+
 __version__ = "0.1.0"
 
 __all__ = [
@@ -36,6 +42,7 @@ __all__ = [
     "Progress",
     "Run",
     "Trainer",
+    "check",
     "data",
     "errors",
     "evaluate",
@@ -46,5 +53,17 @@ __all__ = [
     "save_model",
     "schedule",
     "set_threads",
+    "testing",
     "threads",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    """Import what reads, draws or tests only when it is asked for: `import backpass` stays quick."""
+    if name in ("check", "report", "testing"):
+        return import_module(f".{name}", __name__)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -8,20 +8,21 @@ leaves either the old checkpoint or the new one.  Reading checks every size befo
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import io
 import json
 import os
 import struct
-import zipfile
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from .errors import CheckpointError
 from .layers.base import Array
+
+if TYPE_CHECKING:  # at run time inside the functions, so that `import backpass` stays quick
+    import zipfile
 
 FORMAT = "backpass checkpoint"
 VERSION = 1
@@ -58,6 +59,8 @@ def save(path: str | Path, arrays: Mapping[str, Array], manifest: Mapping[str, A
     >>> arrays["w"], manifest["step"]
     (array([1., 1., 1.]), 7)
     """
+    import zipfile
+
     path = Path(path)
     arrays = {name: _plain(array) for name, array in arrays.items()}
     listed = {name: {"shape": list(a.shape), "dtype": a.dtype.str, "sha256": sha256(a)} for name, a in arrays.items()}
@@ -97,6 +100,8 @@ def load(path: str | Path) -> tuple[dict[str, Array], dict[str, Any]]:
         If the file is missing, damaged, cut short, of a newer format, or not a checkpoint; the message names file,
         member and reason.
     """
+    import zipfile
+
     path = Path(path)
     try:
         with path.open("rb") as file, zipfile.ZipFile(file) as archive:
@@ -125,6 +130,8 @@ def sha256(array: Array) -> str:
     >>> sha256(np.zeros(1, np.uint8))[:8]
     '6e340b9c'
     """
+    import hashlib
+
     return hashlib.sha256(np.ascontiguousarray(array).data).hexdigest()
 
 
@@ -137,6 +144,8 @@ def _plain(array: Array) -> Array:
 
 
 def _member(name: str) -> zipfile.ZipInfo:
+    import zipfile
+
     return zipfile.ZipInfo(name, date_time=(1980, 1, 1, 0, 0, 0))  # the same arrays make the same file
 
 
@@ -162,6 +171,8 @@ def _error(path: Path, member: str, reason: str) -> CheckpointError:
 
 def _check_members(path: Path, archive: zipfile.ZipFile, file_bytes: int) -> dict[str, zipfile.ZipInfo]:
     """Return the members by name; only plain, unique, stored ones that fit into the file."""
+    import zipfile
+
     members: dict[str, zipfile.ZipInfo] = {}
     for info in archive.infolist():
         if info.filename in members:

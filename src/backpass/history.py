@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import math
 from collections.abc import Mapping
 from pathlib import Path
@@ -120,6 +119,8 @@ class History:
         1,0.5
         <BLANKLINE>
         """
+        import csv  # here, and not above: `import backpass` stays quick
+
         path = Path(path)
         temporary = path.with_name(path.name + ".writing")
         try:

@@ -11,7 +11,6 @@ of threads, ends with the same bits as one that was not.
 
 from __future__ import annotations
 
-import hashlib
 import math
 import os
 import platform
@@ -105,6 +104,8 @@ class Run:
         Times are left out; two runs with the same digest did the same, to the last bit.
         """
         arrays = self.trainer.arrays(self)
+        import hashlib  # here, and not above: it loads OpenSSL, and `import backpass` stays quick
+
         total = hashlib.sha256()
         for name in sorted(arrays):
             if name not in ("history/seconds", "history/samples_per_s"):

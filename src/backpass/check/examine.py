@@ -16,10 +16,12 @@ from backpass.check.doctor import diagnose, exception_finding, has_wrong, mark_r
 from backpass.check.inputs import Variant
 from backpass.check.instrument import Program, line_with, relative_path
 from backpass.check.objects import as_pair
+from backpass.check.own import check_net, check_own, is_own
 from backpass.check.promises import examine_formula, examine_modes
 from backpass.check.report import Finding, GradientRow, Report
 from backpass.check.subject import Layer, Loss, NotCheckable, Subject, arguments_by_name, repeatable
 from backpass.errors import ArgumentError
+from backpass.model import Model
 
 Array = NDArray[np.float64]
 
@@ -41,7 +43,8 @@ def check(
     forward
         `forward(...) -> out, cache` (or several outs before the cache); or a function that returns `loss, gradients`;
         or a model, that is an object with `params` (a dict of arrays) and `loss(X, y) -> loss, grads`; or a layer
-        object with `forward(x)` and `backward(dout)` that keeps its gradients (`dW`, `grad_W`, `grads["W"]`).
+        object with `forward(x)` and `backward(dout)` that keeps its gradients (`dW`, `grad_W`, `grads["W"]`); or a
+        `backpass.Model` with x and y; or a layer, loss or optimizer of backpass's kind, or the class of one.
     backward
         `backward(dout, cache) -> gradients`, in the order of the forward's arguments (or a dict by name).  None for a
         loss.
@@ -81,6 +84,10 @@ def check(
     >>> report.ok, report.findings[0].cause
     (False, 'factor')
     """
+    if isinstance(forward, Model):
+        return check_net(forward, backward, arguments, name=name, seed=seed, budget_s=budget_s)
+    if is_own(forward):
+        return check_own(forward, backward, name=name, seed=seed, budget_s=budget_s)
     if not callable(forward) or hasattr(forward, "params") or hasattr(forward, "backward"):
         if hasattr(forward, "loss") and hasattr(forward, "params"):
             from backpass.check.models import check_model

@@ -97,7 +97,8 @@ def expected(kind: str, name: str, arguments: dict[str, Any]) -> Iterator[Array]
 
 def _convolved(x: Array, w: Array, b: Array | None, arguments: dict[str, Any]) -> Iterator[Array]:
     stride, pad = _setting(arguments, "stride") or 1, _setting(arguments, "pad", "padding") or 0
-    if not isinstance(stride, int) or not isinstance(pad, int) or w.shape[1] != x.shape[1]:
+    plain = all((_setting(arguments, name) or 1) == 1 for name in ("dilation", "groups"))
+    if not isinstance(stride, int) or not isinstance(pad, int) or w.shape[1] != x.shape[1] or not plain:
         return
     padded = np.pad(x, ((0, 0), (0, 0), (pad, pad), (pad, pad)))
     windows = np.lib.stride_tricks.sliding_window_view(padded, w.shape[2:], axis=(2, 3))[:, :, ::stride, ::stride]
@@ -112,6 +113,8 @@ def _pooled(x: Array, arguments: dict[str, Any], function: Any) -> Iterator[Arra
     if not isinstance(height, int) or not isinstance(width, int):
         return
     stride = _setting(arguments, "stride", "s") or height
+    if _setting(arguments, "pad", "padding") not in (None, 0) or height > x.shape[2] or width > x.shape[3]:
+        return
     windows = np.lib.stride_tricks.sliding_window_view(x, (height, width), axis=(2, 3))[:, :, ::stride, ::stride]
     yield function(windows, axis=(4, 5))
 

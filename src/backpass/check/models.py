@@ -43,7 +43,7 @@ def as_loss_grads(model: Any) -> LossAndGradients:
             "expected a model with `params` (a dict of arrays) and `loss(X, y) -> loss, grads`, got "
             f"{type(model).__name__}"
         )
-    return model  # type: ignore[no-any-return]
+    return model
 
 
 class Whole(Subject):

@@ -8,6 +8,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+from backpass.errors import ArgumentError
+from backpass.layers.base import Reference
+
 FORWARD = re.compile(r"^(?P<base>.*?)_?(?:forward|fwd|fprop)(?:_(?P<tail>\w+))?$")
 BACKWARD = re.compile(r"^(?P<base>.*?)_?(?:backward|bwd|bprop|backprop)(?:_(?P<tail>\w+))?$")
 LOSS = re.compile(r"(loss|cross_?entropy|hinge)", re.I)
@@ -16,7 +19,7 @@ RULES = ("sgd", "momentum", "nesterov", "adagrad", "rmsprop", "adam", "adamw")
 
 @dataclass
 class Target:
-    """Something to check: kind is pair, loss, model, layer (a class) or rule."""
+    """Something to check: kind is pair, loss, model, layer (a class), rule, or own (a part of a bp.Layer and its like)."""
 
     kind: str
     name: str
@@ -26,6 +29,8 @@ class Target:
 
 def find(namespace: dict[str, Any], module_name: str) -> list[Target]:
     """Everything in a module that can be checked; only what the module itself defines."""
+    from backpass.check.own import is_own  # own imports the doctor, which imports this module
+
     functions = {
         n: f
         for n, f in namespace.items()
@@ -35,7 +40,13 @@ def find(namespace: dict[str, Any], module_name: str) -> list[Target]:
     backwards = {n: m for n in functions if (m := BACKWARD.match(n))}
     targets = []
     used: set[str] = set()
+    for name, cls in namespace.items():
+        if inspect.isclass(cls) and is_own(cls) and f"{cls.__module__}.".startswith(f"{module_name}."):
+            used |= {n for n in functions if _belongs(n, functions[n], cls)}
+            targets += _own_targets(name, cls)
     for name, match in backwards.items():
+        if name in used:
+            continue
         forward = _partner(match, forwards)
         if forward is not None:
             targets.append(Target("pair", name, functions[forward], functions[name]))
@@ -58,6 +69,24 @@ def find(namespace: dict[str, Any], module_name: str) -> list[Target]:
         ):
             targets.append(Target("layer", name, cls))
     return targets
+
+
+def _own_targets(name: str, cls: type) -> list[Target]:
+    """Return the parts of a registered layer, loss or optimizer; one that has none says so when it is checked."""
+    from backpass.check.own import parts
+
+    try:
+        return [Target("own", part, cls) for part, _ in parts(cls)]
+    except ArgumentError:
+        return [Target("own", name, cls)]
+
+
+def _belongs(name: str, function: Any, cls: type) -> bool:
+    """Whether a function is the reference, or the update rule, of a class that is checked as a whole."""
+    reference = getattr(cls, "reference", None)
+    if isinstance(reference, Reference):
+        return function in vars(reference).values()
+    return bool(FORWARD.match(name) or BACKWARD.match(name) or name.endswith("_update"))
 
 
 def _partner(backward: re.Match[str], forwards: dict[str, re.Match[str]]) -> str | None:

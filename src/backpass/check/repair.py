@@ -73,7 +73,7 @@ class Slot:
     def get(self) -> ast.expr:
         """Return the expression that is here."""
         value = getattr(self.parent, self.field_name)
-        return value if self.index is None else value[self.index]  # type: ignore[no-any-return]
+        return value if self.index is None else value[self.index]
 
     def set(self, node: ast.expr) -> None:
         """Put an expression here."""

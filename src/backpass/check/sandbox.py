@@ -262,6 +262,18 @@ def load(source: str) -> types.ModuleType:
     return module
 
 
+def _defining(module: types.ModuleType, only: str) -> tuple[types.ModuleType, str]:
+    """Return the module that defines what a package re-exports, and its name there.
+
+    >>> import backpass.layers
+    >>> _defining(backpass.layers, "BatchNorm")[0].__name__
+    'backpass.layers.batchnorm'
+    """
+    found = getattr(module, only, None)
+    home = sys.modules.get(getattr(found, "__module__", None) or "", module)
+    return (home, str(getattr(found, "__name__", only))) if found is not None else (module, only)
+
+
 def _inputs_of(request: Request, module: types.ModuleType) -> Any:
     if request.inputs.endswith(".npz"):
         with np.load(request.inputs, allow_pickle=False) as file:
@@ -280,7 +292,7 @@ def _serve(request: Request, out: Any) -> None:
 
     with _captured() as printed:
         try:
-            module = load(request.source)
+            module, only = _defining(load(request.source), request.only)
         except BaseException as error:
             from backpass.check.doctor import exception_finding
 
@@ -292,8 +304,8 @@ def _serve(request: Request, out: Any) -> None:
             return
         inputs = _inputs_of(request, module)
     targets = find(vars(module), module.__name__)
-    if request.only:
-        wanted = request.only.lower()
+    if only:
+        wanted = only.lower()
         targets = [t for t in targets if wanted in (t.name.lower(), getattr(t.first, "__name__", "").lower())] or [
             t for t in targets if wanted.replace("_", "") in t.name.lower().replace("_", "")
         ]
@@ -337,9 +349,12 @@ def _check_target(target: Any, inputs: Any, budget_s: float) -> Report:
     from backpass.check.examine import check
     from backpass.check.models import check_model_class
     from backpass.check.optimizers import check_optimizer, formula_of
+    from backpass.check.own import parts
 
     try:
         chosen = inputs.get(target.name) if isinstance(inputs, dict) and callable(inputs.get(target.name)) else inputs
+        if target.kind == "own":
+            return dict(parts(target.first, budget_s=budget_s))[target.name]()
         if target.kind == "pair":
             return check(target.first, target.second, chosen, name=target.name, budget_s=budget_s)
         if target.kind == "loss":

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -105,6 +104,8 @@ class Dataset:
         >>> digits.fingerprint() == digits.subset(train=100).fingerprint()
         False
         """
+        import hashlib  # here, and not above: it loads OpenSSL, and `import backpass` stays quick
+
         sha = hashlib.sha256()
         sha.update(repr(self.classes).encode())
         for name, split in self.splits.items():

@@ -8,7 +8,6 @@ shows it and the part is thrown away.
 from __future__ import annotations
 
 import errno
-import hashlib
 import os
 import sys
 import time
@@ -372,6 +371,8 @@ def _size(path: Path) -> int:
 
 
 def _is_published(path: Path, file: RemoteFile) -> bool:
+    import hashlib  # here, and not above: it loads OpenSSL, and `import backpass` stays quick
+
     if not path.is_file() or path.stat().st_size != file.size_bytes:
         return False
     with path.open("rb") as stream:
