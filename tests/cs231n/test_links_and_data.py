@@ -15,7 +15,6 @@ from backpass.cs231n import data_utils, links
 from backpass.cs231n.vis_utils import plot_training_history
 from backpass.errors import DataNotFoundError
 
-
 SOURCE = Path(backpass.__file__).resolve().parents[1]
 ENVIRONMENT = os.environ | {"PYTHONPATH": os.pathsep.join([str(SOURCE), os.environ.get("PYTHONPATH", "")])}
 

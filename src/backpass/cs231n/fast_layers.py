@@ -24,7 +24,8 @@ from .. import native
 from ..errors import ArgumentError, MissingExtraError
 from ..layers import conv, maxpool
 from ..layers.base import Array, Cache
-from .layers import Gradients3, check_window, pool_settings, reals, window_settings
+from ._arrays import reals
+from .layers import Gradients3, check_window, pool_settings, window_settings
 
 __all__ = [
     "conv_backward_fast",
@@ -109,7 +110,7 @@ def conv_forward_pytorch(x: Array, w: Array, b: Array, conv_param: dict[str, Any
         raise MissingExtraError("conv_forward_pytorch needs PyTorch: pip install torch") from None
     stride, pad = window_settings(conv_param)
     leaves = [torch.tensor(np.ascontiguousarray(a), requires_grad=True) for a in reals(x, w, b)]
-    out = torch.nn.functional.conv2d(*leaves, stride=stride, padding=pad)
+    out = torch.nn.functional.conv2d(leaves[0], leaves[1], leaves[2], stride=stride, padding=pad)
     return out.detach().numpy().copy(), (leaves, out)
 
 

@@ -209,7 +209,7 @@ class Solver:
             arrays |= {f"optim/{name}/{k}": np.asarray(v) for k, v in config.items() if np.ndim(v) > 0}
         for kind in ("loss", "train_acc", "val_acc"):
             arrays[f"history/{kind}"] = np.array(getattr(self, f"{kind}_history"), np.float64)
-        _, key, position, has_gauss, gauss = np.random.get_state()  # type: ignore[misc]  # noqa: NPY002
+        _, key, position, has_gauss, gauss = np.random.get_state()  # noqa: NPY002
         arrays |= {"random/key": np.asarray(key).astype(np.uint64), "order": self._order.astype(np.int64)}
         arrays["random/rest"] = np.array([position, has_gauss, gauss], np.float64)
         manifest = {
@@ -267,7 +267,14 @@ class Solver:
             if name not in params or params[name].shape != w.shape:
                 got = params[name].shape if name in params else "none"
                 raise CheckpointError(f"{path}: params[{name!r}]: expected shape {w.shape}, got {got}; another model?")
-        settings = ("update_rule", "lr_decay", "optim_config", "batch_size", "num_epochs", "num_train_samples")
+        settings: tuple[str, ...] = (
+            "update_rule",
+            "lr_decay",
+            "optim_config",
+            "batch_size",
+            "num_epochs",
+            "num_train_samples",
+        )
         settings = (*settings, "num_val_samples", "with_replacement", "checkpoint_name")
         solver = cls(model, data, **({name: saved[name] for name in settings} | kwargs))
         model.params = {name: params[name] for name in model.params}
