@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from ..check.command import check
+from ..cs231n import command as cs231n
 from . import data
 from .console import DEBUG, say
 from .evaluate import evaluate
@@ -31,6 +32,7 @@ app.command("predict")(predict)
 app.command("report")(report)
 app.add_typer(data.app, name="data")
 app.command("check")(check)
+app.add_typer(cs231n.app, name="cs231n")
 app.command("info")(info)
 
 
