@@ -128,7 +128,7 @@ def check_model(model: Any, x: Any, y: Any, *, name: str = "", budget_s: float =
     ...         return (error**2).mean(), {"w": error @ x / len(x)}
     >>> report = check_model(Line(), np.array([[1.0, 2.0], [0.5, -1.0]]), np.array([1.0, 0.0]))
     >>> report.ok, report.findings[0].quantity
-    (False, 'w')
+    (False, 'dw')
     """
     if x is None:
         raise ArgumentError("a model is checked on a batch: check(model, X, y)")
