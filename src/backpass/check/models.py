@@ -118,6 +118,17 @@ def check_model(model: Any, x: Any, y: Any, *, name: str = "", budget_s: float =
     ------
     ArgumentError
         Where the model has not the expected face, or no batch is given.
+
+    Examples
+    --------
+    >>> class Line:
+    ...     params = {"w": np.array([2.0, 3.0])}
+    ...     def loss(self, x, y):
+    ...         error = x @ self.params["w"] - y
+    ...         return (error**2).mean(), {"w": error @ x / len(x)}
+    >>> report = check_model(Line(), np.array([[1.0, 2.0], [0.5, -1.0]]), np.array([1.0, 0.0]))
+    >>> report.ok, report.findings[0].quantity
+    (False, 'dw')
     """
     if x is None:
         raise ArgumentError("a model is checked on a batch: check(model, X, y)")
@@ -340,6 +351,16 @@ def check_model_class(
 
     One hidden layer, none, several; with and without norm and dropout, where the constructor knows them.
     `inputs(rng)` may return (model, X, y) for a class whose constructor has arguments of its own.
+
+    Examples
+    --------
+    >>> class Scores:
+    ...     def __init__(self, input_dim, num_classes):
+    ...         self.params = {"W1": np.ones((input_dim, num_classes))}
+    ...     def loss(self, X, y):
+    ...         return (X @ self.params["W1"]).sum(), {"W1": X.sum(axis=0)[:, None] + 0 * self.params["W1"]}
+    >>> check_model_class(Scores).ok
+    True
     """
     started = time.perf_counter()
     rng = np.random.default_rng(0)

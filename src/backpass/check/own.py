@@ -33,7 +33,7 @@ Array = NDArray[np.float64]
 Part = tuple[str, Callable[[], Report]]  # the name of what is checked, and the check
 
 LARGEST = 700  # elements of x up to which a case of CASES is taken: finite differences need no more
-LABEL_LOSS_MARGIN = 2.5  # size of scores, so that margins of both signs occur
+SCORES_SIZE = 2.5  # typical size of scores, so that margins of both signs occur
 
 
 def is_own(thing: Any) -> bool:
@@ -170,7 +170,7 @@ def _batch(rng: np.random.Generator, shape: tuple[int, ...]) -> Array:
 
 def _parameter(rng: np.random.Generator, shape: tuple[int, ...]) -> Array:
     """Return values away from zero: zeros and ones, with which training begins, would hide slips."""
-    return rng.uniform(0.4, 1.6, shape) * rng.choice([-1.0, 1.0], shape)
+    return np.asarray(rng.uniform(0.4, 1.6, shape) * rng.choice([-1.0, 1.0], shape))
 
 
 def _function(cls: type, ending: str) -> Any:
@@ -195,7 +195,7 @@ def _loss_pair(loss: Loss, shape: tuple[int, ...], which: str, seed: int) -> tup
     """Return a loss as one function of the scores that returns its value and their gradient."""
     rng = np.random.default_rng([seed, 6])
     y, sample_weights = _targets(loss, shape), rng.uniform(0.5, 2.0, shape[0])
-    scores = LABEL_LOSS_MARGIN * rng.standard_normal(shape)
+    scores = SCORES_SIZE * rng.standard_normal(shape)
     cls = type(loss)
     if which == "backward":
 

@@ -18,7 +18,13 @@ COLOURS = {"wrong": "bold red", "warning": "yellow", "note": "cyan", "right": "g
 
 @dataclass
 class Finding:
-    """One thing found: how bad, what, where, why, and what to write instead."""
+    """One thing found: how bad, what, where, why, and what to write instead.
+
+    Examples
+    --------
+    >>> Finding("wrong", "sign", "dx has the wrong sign", line=7).severity
+    'wrong'
+    """
 
     severity: str  # wrong, warning, note
     cause: str  # a key of backpass.check.causes.CAUSES
@@ -35,7 +41,13 @@ class Finding:
 
 @dataclass
 class GradientRow:
-    """The comparison of one gradient with the numerical one."""
+    """The comparison of one gradient with the numerical one.
+
+    Examples
+    --------
+    >>> GradientRow("x", "right", 2e-11, elements=12).error < 1e-6
+    True
+    """
 
     name: str
     status: str  # right, wrong, excluded
@@ -47,7 +59,13 @@ class GradientRow:
 
 @dataclass
 class LineMark:
-    """What is known of one line of source."""
+    """What is known of one line of source.
+
+    Examples
+    --------
+    >>> LineMark("layers.py", 41, "fault", "dvar", "should be rstd times larger").status
+    'fault'
+    """
 
     path: str
     line: int
@@ -61,6 +79,14 @@ class Report:
     """The result of one check; truthy where everything is right.
 
     `ok` is False as soon as one finding is of severity "wrong"; warnings and notes leave it True.
+
+    Examples
+    --------
+    >>> report = Report("relu_backward", [Finding("wrong", "mask", "the mask is not applied")])
+    >>> report.ok, report.first.cause
+    (False, 'mask')
+    >>> Report.from_dict(report.to_dict()) == report
+    True
     """
 
     name: str

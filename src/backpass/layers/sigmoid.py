@@ -62,7 +62,7 @@ def sigmoid_backward_staged(dout: Array, cache: Cache) -> Array:
     dnumerator = dout / cache.total
     dtotal = -dout * cache.out / cache.total
     dshrunk = dtotal + np.where(cache.x < 0, dnumerator, 0)
-    return dshrunk * cache.shrunk * np.where(cache.x < 0, 1, -1)
+    return dshrunk * np.where(cache.x < 0, cache.shrunk, -cache.shrunk)
 
 
 def sigmoid_backward(dout: Array, cache: Cache) -> Array:

@@ -93,6 +93,10 @@ def accuracy_curve(run: AnyRun) -> Figure:
         If the run has no accuracies, because its targets are not classes.
     MissingExtraError
         If matplotlib is not installed.
+
+    Examples
+    --------
+    See `loss_curve`; the call is the same.
     """
     record = record_of(run)
     history = record.history
@@ -117,6 +121,10 @@ def learning_rate(run: AnyRun) -> Figure:
     ------
     MissingExtraError
         If matplotlib is not installed.
+
+    Examples
+    --------
+    See `loss_curve`; the call is the same.
     """
     history = record_of(run).history
     figure, axes = _axes("Learning rate", "epoch", "learning rate")
@@ -135,6 +143,10 @@ def update_ratio(run: AnyRun) -> Figure:
     ------
     MissingExtraError
         If matplotlib is not installed.
+
+    Examples
+    --------
+    See `loss_curve`; the call is the same.
     """
     history = record_of(run).history
     figure, axes = _axes("Size of an update over size of the parameters", "epoch", "ratio")
@@ -159,6 +171,10 @@ def activation_histograms(run: AnyRun) -> Figure:
         If the run did not look into its layers (inspect=False), or no epoch has ended.
     MissingExtraError
         If matplotlib is not installed.
+
+    Examples
+    --------
+    See `loss_curve`; the call is the same.
     """
     return _histograms(record_of(run), "activation", "Outputs of the layers")
 
@@ -172,6 +188,10 @@ def gradient_histograms(run: AnyRun) -> Figure:
         If the run did not look into its layers (inspect=False), or no epoch has ended.
     MissingExtraError
         If matplotlib is not installed.
+
+    Examples
+    --------
+    See `loss_curve`; the call is the same.
     """
     return _histograms(record_of(run), "gradient", "Gradients of the layers' outputs")
 
@@ -261,6 +281,12 @@ def worst_mistakes(
         If x does not hold pictures.
     MissingExtraError
         If matplotlib is not installed.
+
+    Examples
+    --------
+    >>> x, sure_of_b = np.ones((2, 1, 4, 4)), np.array([[0.1, 0.9], [0.2, 0.8]])
+    >>> len(worst_mistakes(x, np.array([0, 1]), sure_of_b, ["a", "b"]).axes)
+    1
     """
     if not is_picture(x.shape[1:]):
         raise ArgumentError(f"worst_mistakes: expected pictures (N, C, H, W) with 1 or 3 channels, got shape {x.shape}")
