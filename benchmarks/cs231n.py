@@ -45,7 +45,7 @@ def convolution() -> None:
     for kind, rounds, wanted in (("naive", 1, 200), ("strides", 10, 3)):
         slow = seconds(lambda kind=kind: both(kind), rounds)
         print(
-            f"conv forward + backward: {kind} {slow * 1e3:.2f} ms, fast {fast * 1e3:.2f} ms: {slow / fast:.1f} x ({wanted} wanted)"
+            f"conv both ways: {kind} {slow * 1e3:.2f} ms, fast {fast * 1e3:.2f} ms: {slow / fast:.1f} x ({wanted} wanted)"
         )
 
 

@@ -35,10 +35,10 @@ def _needs_data(data_dir):
     np.random.seed(231)
 
 
-@pytest.mark.parametrize(("name", "layers", "scale"), [("E3", 2, 1e-2), ("E4", 4, 5e-2)])
-def test_overfit_50(cifar, name, layers, scale):
+@pytest.mark.parametrize(("name", "layers", "scale", "rate"), [("E3", 2, 1e-2, 1e-2), ("E4", 4, 5e-2, 3e-3)])
+def test_overfit_50(cifar, name, layers, scale, rate):
     net = FullyConnectedNet([100] * layers, weight_scale=scale, dtype=np.float64)
-    solver = run(name, net, cifar, 50, num_epochs=20, batch_size=25, optim_config={"learning_rate": 3e-3})
+    solver = run(name, net, cifar, 50, num_epochs=20, batch_size=25, optim_config={"learning_rate": rate})
     assert max(solver.train_acc_history) == 1.0
 
 
