@@ -136,7 +136,7 @@ def commands() -> list[str]:
 @pytest.mark.skipif("backpass.cli" not in MODULES, reason="there is no command line yet")
 def test_commands_in_texts_exist(command):
     words = command.partition("#")[0].split()[1:]
-    names = [word for word in words if re.fullmatch(r"[a-z][a-z\-]*", word)][:2]
+    names = [word for word in words if re.fullmatch(r"[a-z][a-z0-9\-]*", word)][:2]
     options = {word.partition("=")[0] for word in words if word.startswith("--")}
     for depth in (2, 1):  # `data list` is a command of a command; `train digits` an argument of one
         help_page = subprocess.run(

@@ -65,7 +65,7 @@ class Solver:
     >>> solver = Solver(net, data, update_rule="adam", num_epochs=60, batch_size=4, verbose=False)
     >>> solver.train()
     >>> len(solver.loss_history), len(solver.val_acc_history)
-    (60, 61)
+    (60, 60)
     """
 
     def __init__(self, model: Any, data: dict[str, Any], **kwargs: Any) -> None:

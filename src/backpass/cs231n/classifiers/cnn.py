@@ -22,7 +22,7 @@ __all__ = ["ThreeLayerConvNet"]
 
 
 class ThreeLayerConvNet(ModelNet):
-    """conv - relu - 2x2 max pool - affine - relu - affine - softmax.
+    """Net of conv - relu - 2x2 max pool - affine - relu - affine - softmax.
 
     Parameters
     ----------

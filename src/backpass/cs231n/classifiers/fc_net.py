@@ -28,7 +28,7 @@ __all__ = ["FullyConnectedNet", "TwoLayerNet"]
 
 
 class FullyConnectedNet(ModelNet):
-    """{affine - [batch/layer norm] - relu - [dropout]} x (L - 1) - affine - softmax.
+    """Net of {affine - [batch/layer norm] - relu - [dropout]} x (L - 1) - affine - softmax.
 
     Parameters
     ----------
@@ -134,7 +134,7 @@ class FullyConnectedNet(ModelNet):
 
 
 class TwoLayerNet(FullyConnectedNet):
-    """affine - relu - affine - softmax.
+    """Net of affine - relu - affine - softmax.
 
     Parameters
     ----------
