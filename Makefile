@@ -2,9 +2,10 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip install -q --disable-pip-version-check
 NATIVE := $(wildcard src/backpass/native/*.cpp src/backpass/native/*.hpp)
 
-.PHONY: help setup demo test lint bench docs-check campaigns clean
+.PHONY: help setup dev demo test lint bench docs-check campaigns clean
 
 help:            ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*##/\t/' | expand -t 14
@@ -15,33 +16,40 @@ setup: $(VENV)/.installed   ## make the project's own .venv and build the kernel
 $(VENV)/.tools:
 	@echo "setting up $(VENV) (once) ..."
 	@$(PYTHON) -m venv $(VENV)
-	@$(BIN)/python -m pip install -q --disable-pip-version-check "scikit-build-core>=0.11" "nanobind>=2.9" "ninja>=1.11" "cmake>=3.26"
+	@$(PIP) "scikit-build-core>=0.11" "nanobind>=2.9" "ninja>=1.11" "cmake>=3.26"
 	@touch $@
 
 $(VENV)/.installed: $(VENV)/.tools pyproject.toml CMakeLists.txt $(NATIVE)
-	@echo "installing backpass and building its kernels ..."
-	@$(BIN)/python -m pip install -q --disable-pip-version-check --no-build-isolation -e ".[dev]"
+	@echo "installing backpass and building its kernels (some minutes) ..."
+	@$(PIP) --no-build-isolation -e ".[all]"
+	@touch $@
+
+# What the tests compare with (PyTorch, scikit-learn) and the linters: large, so only where they are needed.
+dev: $(VENV)/.dev
+$(VENV)/.dev: $(VENV)/.installed pyproject.toml
+	@echo "installing what the tests need (PyTorch among it) ..."
+	@$(PIP) --no-build-isolation -e ".[dev]"
 	@touch $@
 
 demo: setup      ## train a batch-normalised net on the embedded digits and write a report
 	@$(BIN)/backpass train digits --out runs/digits --overwrite
 
-test: setup lint  ## lint, type-check and run the tests (under 10 minutes on two cores)
+test: dev lint  ## lint, type-check and run the tests (under 10 minutes on two cores)
 	@$(BIN)/python -m pytest -q -n auto
 
-lint: setup      ## ruff and mypy
-	@$(BIN)/ruff check src tests benchmarks examples
-	@$(BIN)/ruff format --check -q src tests benchmarks examples
+lint: dev      ## ruff and mypy
+	@$(BIN)/ruff check src tests benchmarks
+	@$(BIN)/ruff format --check -q src tests benchmarks
 	@$(BIN)/mypy --no-error-summary
 
-docs-check: setup  ## every public name documented, every example run, every link alive
+docs-check: dev  ## every public name documented, every example run, every link alive
 	@$(BIN)/python -m pytest -q tests/test_docs.py
 
-bench: setup     ## the speed tables against PyTorch and scikit-learn (quiet machine, some minutes)
+bench: dev     ## the speed tables against PyTorch and scikit-learn (quiet machine, some minutes)
 	@$(BIN)/python -m benchmarks --record
 	@$(BIN)/python -m benchmarks.footprint
 
-campaigns: setup  ## the slow tests: kill and resume, CIFAR-10 accuracy ...
+campaigns: dev  ## the slow tests: kill and resume, CIFAR-10 accuracy ...
 	@$(BIN)/python -m pytest -q -m slow
 
 clean:           ## remove everything that the targets made
