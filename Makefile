@@ -15,19 +15,19 @@ setup: $(VENV)/.installed   ## make the project's own .venv and build the kernel
 $(VENV)/.tools:
 	@echo "setting up $(VENV) (once) ..."
 	@$(PYTHON) -m venv $(VENV)
-	@$(BIN)/python -m pip install -q "scikit-build-core>=0.11" "nanobind>=2.9" "ninja>=1.11" "cmake>=3.26"
+	@$(BIN)/python -m pip install -q --disable-pip-version-check "scikit-build-core>=0.11" "nanobind>=2.9" "ninja>=1.11" "cmake>=3.26"
 	@touch $@
 
 $(VENV)/.installed: $(VENV)/.tools pyproject.toml CMakeLists.txt $(NATIVE)
 	@echo "installing backpass and building its kernels ..."
-	@$(BIN)/python -m pip install -q --no-build-isolation -e ".[dev]"
+	@$(BIN)/python -m pip install -q --disable-pip-version-check --no-build-isolation -e ".[dev]"
 	@touch $@
 
 demo: setup      ## train a batch-normalised net on the embedded digits and write a report
 	@$(BIN)/backpass train digits --out runs/digits --overwrite
 
 test: setup lint  ## lint, type-check and run the tests (under 10 minutes on two cores)
-	@$(BIN)/python -m pytest -q
+	@$(BIN)/python -m pytest -q -n auto
 
 lint: setup      ## ruff and mypy
 	@$(BIN)/ruff check src tests benchmarks examples
@@ -38,7 +38,8 @@ docs-check: setup  ## every public name documented, every example run, every lin
 	@$(BIN)/python -m pytest -q tests/test_docs.py
 
 bench: setup     ## the speed tables against PyTorch and scikit-learn (quiet machine, some minutes)
-	@$(BIN)/python -m benchmarks
+	@$(BIN)/python -m benchmarks --record
+	@$(BIN)/python -m benchmarks.footprint
 
 campaigns: setup  ## the slow tests: kill and resume, CIFAR-10 accuracy ...
 	@$(BIN)/python -m pytest -q -m slow

@@ -15,6 +15,7 @@
 
 #include "gemm.hpp"
 #include "simd.hpp"
+#include "transpose.hpp"
 
 namespace backpass {
 
@@ -101,21 +102,6 @@ inline void micro_kernel(long k, const T* packed_a, const T* packed_b, T* c, lon
                          Epilogue<T> epilogue = {}) {
     const long width = columns > lanes<T> ? NR<T> : lanes<T>;
     tile_of<T>(rows, columns)(k, packed_a, rows, packed_b, width, c, ldc, columns, epilogue);
-}
-
-// L vectors of L, transposed in place: stage by stage, blocks of `step` x `step` off the diagonal change places.
-template <class T, int step = lanes<T> / 2>
-inline void transpose(Vec<T> (&v)[lanes<T>]) {
-    constexpr int L = lanes<T>;
-    const auto swap_blocks = []<int... l>(Vec<T>& a, Vec<T>& b, std::integer_sequence<int, l...>) {
-        const Vec<T> low = __builtin_shufflevector(a, b, (l & step ? L + l - step : l)...);
-        b = __builtin_shufflevector(a, b, (l & step ? L + l : l + step)...);
-        a = low;
-    };
-#pragma GCC unroll 16
-    for (int i = 0; i < L; i++)
-        if (!(i & step)) swap_blocks(v[i], v[i + step], std::make_integer_sequence<int, L>{});
-    if constexpr (step > 1) transpose<T, step / 2>(v);
 }
 
 // packed[p * width + i] = element (i, p) of a panel: `count` <= width lines i, k elements p each; zeros for

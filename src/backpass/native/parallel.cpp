@@ -141,7 +141,7 @@ private:
         workers_.clear();
     }
 
-    int threads_;
+    std::atomic<int> threads_;  // read without the lock
     std::vector<std::thread> workers_;
     std::mutex busy_;  // held while a job runs; a second Python thread then works alone
     Body body_ = nullptr;

@@ -1,0 +1,1 @@
+"""Speed measured by protocol: `python -m benchmarks --help`."""

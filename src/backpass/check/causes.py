@@ -1,0 +1,328 @@
+"""Put a name to what is wrong with a value, by trying what would explain it.
+
+Given the true derivative T and the user's value V, each hypothesis predicts V from T and from values that have names: a
+constant factor, a power of some intermediate, a missing sum, a path that was left out ...  The first that fits to nine
+digits is the cause.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from backpass.check.numeric import relative_error
+from backpass.check.repair import EPS, GAMMA, KEEP, MASK
+
+Array = NDArray[np.float64]
+FITS = 2e-6
+
+# Cause -> what it usually means.  The key is what a program reads, the sentence what a person does.
+CAUSES = {
+    "factor": "a constant factor is wrong",
+    "sign": "the sign is wrong",
+    "upstream_missing": "the upstream gradient is not used: the chain rule multiplies by it, element by element",
+    "upstream_twice": "the upstream gradient is used once too often: a gradient is linear in it",
+    "missing_sum": "a sum is missing: what was broadcast in the forward is summed in the backward",
+    "extra_sum": "there is a sum too many",
+    "axis": "the sum runs over the wrong axis",
+    "keepdims": "the shape is wrong: a gradient has exactly the shape of what it belongs to (keepdims)",
+    "shape": "the shape is wrong: a gradient has exactly the shape of what it belongs to",
+    "transposed": "an operand is transposed, or the two are in the wrong order",
+    "missing_term": "a path is missing: the gradient is the sum over all ways in which the value reaches the output",
+    "extra_term": "there is a term too many",
+    "power": "a power is wrong",
+    "eps": "epsilon is in the wrong place: it belongs under the square root, in forward and backward alike",
+    "gamma_missing": "the scale gamma is forgotten",
+    "missing_factor": "a factor is missing",
+    "extra_factor": "there is a factor too many",
+    "mask": "the mask is not the one that the forward used",
+    "mask_missing": "the mask is not applied: what the forward zeroed has no gradient",
+    "mask_twice": "the mask (or scale) is applied twice",
+    "mask_inverted": "the mask is the wrong way round",
+    "keep_prob": "the division by the probability of keeping is forgotten, or uses the wrong probability",
+    "window": "the window is shifted: stride, padding or a bound is off",
+    "overlap": "contributions overwrite each other: where windows or rows overlap, gradients add up (`+=`, not `=`)",
+    "ties": "equal values share the maximum: giving each of them the whole gradient counts it more than once",
+    "argmax": "the gradient goes to another element than the one that was the maximum",
+    "mutation": "an array is changed in place",
+    "second_call": "a second call gives another result",
+    "dtype": "the number type changes on the way",
+    "return_order": "the gradients are returned in the wrong order: it should be that of the forward's arguments",
+    "regularisation": "the regularisation term is missing, doubled, or on a parameter that it does not belong to",
+    "mean_for_sum": "a mean stands where a sum belongs",
+    "sum_for_mean": "this is the gradient of the sum, but the loss is the mean over the batch",
+    "running_stats": "the running statistics are updated wrongly",
+    "test_mode": "test mode is not consistent with training mode",
+    "forward_formula": "the forward does not compute the formula that its name promises",
+    "wrong_variable": "another variable belongs here",
+    "operation": "another operation belongs here",
+    "function": "the derivative of another function is computed",
+    "not_finite": "the result holds NaN or infinity",
+    "exception": "the code raises an exception",
+    "missing_gradient": "a gradient is missing",
+    "extra_gradient": "there is a gradient of something that is not a parameter",
+    "randomness": "random numbers differ between forward and backward",
+    "unknown": "the cause has no name here",
+}
+
+
+@dataclass(frozen=True)
+class Cause:
+    """A cause: its key, a sentence with names and numbers, and how far-fetched it is."""
+
+    key: str
+    sentence: str
+    cost: float = 1.0
+
+
+@dataclass
+class Context:
+    """Values by name that may explain a difference."""
+
+    arrays: dict[str, Any] = field(default_factory=dict)
+    scalars: dict[str, float] = field(default_factory=dict)
+    upstream: list[Any] = field(default_factory=list)
+    labels: Any = None
+    loss: bool = False
+    parameters: dict[str, Any] = field(default_factory=dict)
+    others: dict[str, Array] = field(default_factory=dict)  # true gradients of the other leaves
+
+
+def explain(name: str, yours: Any, true: Array, context: Context) -> Cause | None:
+    """Return the best explanation of a wrong value, or None."""
+    v, t = np.asarray(yours), np.asarray(true, dtype=np.float64)
+    if v.dtype.kind in "iu" or (
+        v.dtype.kind == "f" and v.dtype.itemsize < 8 and v.shape == t.shape and relative_error(v, t) < 1e-2
+    ):
+        return Cause("dtype", f"{name} is of {v.dtype}, so its values are cut off", 0.5)
+    if v.dtype.kind not in "fb":
+        return Cause("dtype", f"{name} is of {v.dtype}, not of floating-point numbers", 0.5)
+    v = v.astype(np.float64)
+    if not np.isfinite(v).all():
+        return Cause("not_finite", f"{name} holds {'NaN' if np.isnan(v).any() else 'infinity'}", 0.5)
+    found = _of_shape(name, v, t) if v.shape != t.shape else _of_value(name, v, t, context)
+    if v.size == t.size and v.shape != t.shape and (found is None or found.cost > 2):
+        found = _of_value(name, v.reshape(t.shape), t, context) or found
+    return found
+
+
+def _of_shape(name: str, v: Array, t: Array) -> Cause | None:
+    shapes = f"{name} has shape {v.shape}, but should have {t.shape}"
+    if v.size == t.size and relative_error(v.reshape(t.shape), t) < FITS:
+        key = "keepdims" if tuple(s for s in v.shape if s != 1) == tuple(s for s in t.shape if s != 1) else "shape"
+        return Cause(key, f"{shapes}; the numbers are right", 0.5)
+    if v.T.shape == t.shape:
+        fits = relative_error(v.T, t) < FITS
+        return Cause(
+            "transposed",
+            f"{shapes}; {'transposed, it is right' if fits else 'the transposed shape'}",
+            0.6 if fits else 2.0,
+        )
+    if v.ndim >= t.ndim:
+        for axes in _axis_choices(v.ndim):
+            for kept in (True, False):
+                summed = v.sum(axis=axes, keepdims=kept)
+                if summed.size == t.size and relative_error(summed.reshape(t.shape), t) < FITS:
+                    return Cause("missing_sum", f"{shapes}; summed over {_axes(axes)} it is right", 0.5)
+    if v.size < t.size:
+        for axes in _axis_choices(t.ndim):
+            summed = t.sum(axis=axes)
+            if summed.shape == v.shape and relative_error(v, summed) < FITS:
+                return Cause(
+                    "extra_sum" if v.size > 1 or t.ndim > 1 else "axis",
+                    f"{shapes}; it is summed over {_axes(axes)} as well",
+                    0.7,
+                )
+        if v.size == 1 and relative_error(v.reshape(()), t.sum()) < FITS:
+            return Cause("axis", f"{shapes}; it is summed over everything", 0.7)
+        return Cause("axis", shapes, 2.5)
+    return Cause("missing_sum", f"{shapes}; what was broadcast in the forward must be summed in the backward", 2.4)
+
+
+def _axis_choices(ndim: int) -> list[tuple[int, ...]]:
+    return [tuple(i for i in range(ndim) if bits >> i & 1) for bits in range(1, 2**ndim)]
+
+
+def _axes(axes: tuple[int, ...]) -> str:
+    return f"axis {axes[0]}" if len(axes) == 1 else f"axes {', '.join(map(str, axes))}"
+
+
+def _ratio(v: Array, t: Array) -> float | None:
+    """K with V = k T, or None."""
+    square = float(np.sum(t * t))
+    if square == 0:
+        return None
+    k = float(np.sum(v * t)) / square
+    return k if k != 0 and relative_error(v, k * t) < FITS else None
+
+
+def _of_value(name: str, v: Array, t: Array, context: Context) -> Cause | None:
+    if not v.any():
+        return Cause("missing_term", f"{name} is zero everywhere; nothing flows back into it", 1.5)
+    k = _ratio(v, t)
+    if k is not None:
+        return _constant(name, k, context)
+    if v.ndim == 2 and v.shape[0] == v.shape[1] and relative_error(v.T, t) < FITS:
+        return Cause("transposed", f"{name} is the transpose of what it should be", 0.8)
+    for other, true in context.others.items():
+        if true.shape == v.shape and relative_error(v, true) < FITS:
+            return Cause("return_order", f"{name} is the gradient of {other}", 0.8)
+    for u in context.upstream:
+        if (
+            np.ndim(u) == v.ndim + 1
+            and np.shape(u)[1:] == v.shape
+            and any(relative_error(v, part) < 1e-12 for part in u)
+        ):
+            return Cause("missing_sum", f"{name} is the gradient of one sample only", 0.8)
+    found = _elementwise(name, v, t, context)
+    if found is not None:
+        return found
+    difference = v - t
+    for parameter, value in context.parameters.items():
+        if (
+            np.shape(value) == difference.shape
+            and (k := _ratio(difference, np.asarray(value, dtype=np.float64))) is not None
+        ):
+            return Cause("regularisation", f"{name} is off by {k:.4g} times {parameter}", 1.0)
+    if context.labels is not None and v.ndim == 2 and len(context.labels) == len(v):
+        elsewhere = difference.copy()
+        elsewhere[np.arange(len(v)), context.labels] = 0
+        if np.abs(elsewhere).max() < FITS * np.abs(t).max():
+            return Cause("missing_term", f"{name} is wrong only at the correct class of each row", 1.0)
+    shift = _shift(v, t)
+    if shift is not None:
+        return Cause("window", f"{name} is shifted by {shift[0]} rows and {shift[1]} columns", 0.8)
+    if relative_error(v, t) < 1e-3:
+        return Cause(
+            "eps",
+            f"{name} is off by {relative_error(v, t):.1g} only: look for epsilon in another place than in the forward",
+            2.0,
+        )
+    return None
+
+
+def _shift(v: Array, t: Array) -> tuple[int, int] | None:
+    """By how much one picture is the other one shifted."""
+    if v.ndim != 4 or min(v.shape[2:]) < 3:
+        return None
+    height, width = v.shape[2:]
+    for rows in (0, 1, -1, 2, -2):
+        for columns in (0, 1, -1, 2, -2):
+            if (rows or columns) and abs(rows) < height and abs(columns) < width:
+                a = v[:, :, max(rows, 0) : height + min(rows, 0), max(columns, 0) : width + min(columns, 0)]
+                b = t[:, :, max(-rows, 0) : height + min(-rows, 0), max(-columns, 0) : width + min(-columns, 0)]
+                if a.any() and relative_error(a, b) < FITS:
+                    return rows, columns
+    return None
+
+
+def number_in_words(k: float, context: Context) -> tuple[str, str]:
+    """Return a number in words (`N`, `1/keep`), and the name that it has."""
+    for text, value in context.scalars.items():
+        if not isinstance(value, int | float | np.generic) or value in (0, 1):
+            continue
+        if abs(k - value) < 1e-6 * abs(k):
+            return text, text
+        if abs(k * value - 1) < 1e-6:
+            return f"1/{text}", text
+        if 0 < value < 1 and abs(k * (1 - value) - 1) < 1e-6:
+            return f"1/(1 - {text})", text
+        if 0 < value < 1 and abs(k - (1 - value)) < 1e-6:
+            return f"(1 - {text})", text
+        if abs(k - value * value) < 1e-6 * abs(k):
+            return f"{text}^2", text
+        if abs(k * value * value - 1) < 1e-6:
+            return f"1/{text}^2", text
+        if isinstance(value, int) and value > 2 and abs(k - value / (value - 1)) < 1e-6:
+            return f"{text}/({text} - 1)", text
+        if isinstance(value, int) and value > 2 and abs(k - (value - 1) / value) < 1e-6:
+            return f"({text} - 1)/{text}", text
+    if abs(1 / k - round(1 / k)) < 1e-6 and abs(k) < 1:
+        return f"1/{round(1 / k)}", ""
+    return f"{k:.6g}", ""
+
+
+def _constant(name: str, k: float, context: Context) -> Cause:
+    if abs(k + 1) < 1e-6:
+        return Cause("sign", f"{name} has the wrong sign", 0.3)
+    words, source = number_in_words(abs(k), context)
+    sign = "" if k > 0 else ", and of the wrong sign"
+    if source and KEEP.search(source) and not source.isupper():
+        return Cause("keep_prob", f"{name} is {words} times what it should be{sign}", 0.4)
+    if context.loss and source == "N" and words == "N":
+        return Cause(
+            "sum_for_mean",
+            f"{name} is N times what it should be{sign}: the gradient of the sum instead of the mean",
+            0.3,
+        )
+    return Cause("factor", f"{name} is {words} times what it should be{sign}", 0.4)
+
+
+def _elementwise(name: str, v: Array, t: Array, context: Context) -> Cause | None:
+    """V = T times a power of something that has a name."""
+    for text, value in context.arrays.items():
+        a = np.asarray(value)
+        if a.dtype.kind not in "fb" or a.ndim == 0:
+            continue
+        a = a.astype(np.float64)
+        for view in _broadcast(a, v.shape):
+            for power, words in (
+                (1, text),
+                (-1, f"1/{text}"),
+                (2, f"{text}^2"),
+                (-2, f"1/{text}^2"),
+                (0.5, f"sqrt({text})"),
+                (-0.5, f"1/sqrt({text})"),
+            ):
+                if power != int(power) and (a < 0).any():
+                    continue
+                with np.errstate(all="ignore"):
+                    predicted = t * view**power if power > 0 else t / view**-power
+                    other_way = v * view**-power if power < 0 else v
+                both = (
+                    relative_error(v, predicted)
+                    if np.isfinite(predicted).all()
+                    else relative_error(other_way, t)
+                    if power < 0
+                    else 1.0
+                )
+                if both < FITS and relative_error(v, t) > FITS:
+                    return _power_cause(name, text, power, words)
+    return None
+
+
+def _broadcast(a: Array, shape: tuple[int, ...]) -> list[Array]:
+    views = []
+    candidates = [a]
+    if a.ndim == 1 and len(shape) == 2:
+        candidates.append(a[:, None])
+    if a.ndim == 1 and len(shape) == 4:
+        candidates.append(a[None, :, None, None])
+    for candidate in candidates:
+        try:
+            view = np.broadcast_to(candidate, shape)
+        except ValueError:
+            continue
+        views.append(np.asarray(view))
+    return views
+
+
+def _power_cause(name: str, text: str, power: float, words: str) -> Cause:
+    if power < 0:
+        sentence = f"{name} should be {words.removeprefix('1/')} times larger, element by element"
+    else:
+        sentence = f"{name} is {words} times what it should be, element by element"
+    if MASK.search(text):
+        return Cause("mask_twice" if power > 0 else "mask_missing", sentence, 0.9)
+    if GAMMA.match(text):
+        return Cause("gamma_missing" if power == -1 else "extra_factor", sentence, 0.9)
+    if EPS.match(text):
+        return Cause("eps", sentence, 0.9)
+    if text.startswith("the upstream"):
+        return Cause("upstream_twice" if power > 0 else "upstream_missing", sentence, 0.9)
+    if abs(power) == 1:
+        return Cause("extra_factor" if power > 0 else "missing_factor", sentence, 1.0)
+    return Cause("power", sentence, 1.0)

@@ -1,0 +1,348 @@
+"""`check`: everything that is tried on one pair of functions, one loss, or one model."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from backpass.check import inputs, numeric
+from backpass.check.behaviour import examine_behaviour, examine_loss_behaviour
+from backpass.check.causes import CAUSES
+from backpass.check.doctor import diagnose, exception_finding, has_wrong, mark_right, measure, quiet
+from backpass.check.inputs import Variant
+from backpass.check.instrument import Program, line_with, relative_path
+from backpass.check.objects import as_pair
+from backpass.check.own import check_net, check_own, is_own
+from backpass.check.promises import examine_formula, examine_modes
+from backpass.check.report import Finding, GradientRow, Report
+from backpass.check.subject import Layer, Loss, NotCheckable, Subject, arguments_by_name, repeatable
+from backpass.errors import ArgumentError
+from backpass.model import Model
+
+Array = NDArray[np.float64]
+
+
+def check(
+    forward: Any,
+    backward: Any = None,
+    arguments: Any = None,
+    *,
+    wrt: list[str] | None = None,
+    name: str = "",
+    seed: int = 0,
+    budget_s: float = 3.0,
+) -> Report:
+    """Check a hand-written gradient, and where it is wrong say which line, why, and what to write instead.
+
+    Parameters
+    ----------
+    forward
+        `forward(...) -> out, cache` (or several outs before the cache); or a function that returns `loss, gradients`;
+        or a model, that is an object with `params` (a dict of arrays) and `loss(X, y) -> loss, grads`; or a layer
+        object with `forward(x)` and `backward(dout)` that keeps its gradients (`dW`, `grad_W`, `grads["W"]`); or a
+        `backpass.Model` with x and y; or a layer, loss or optimizer of backpass's kind, or the class of one.
+    backward
+        `backward(dout, cache) -> gradients`, in the order of the forward's arguments (or a dict by name).  None for a
+        loss.
+        For a model: X.  For a layer object: x.
+    arguments
+        Arguments of the forward: a tuple, or a dict by name, or a function of a `numpy.random.Generator` that returns
+        one of them.
+        Floating-point arrays are differentiated.  None: made from the names of function and parameters.  For a model:
+        y.
+    wrt
+        Names of the arguments that the returned gradients belong to, in their order, where the names do not tell.
+    name
+        The name in the report.
+    seed
+        Seed of the inputs and of the upstream gradient.
+    budget_s
+        About how long, in seconds, to look for the line and the cause of a fault.
+
+    Returns
+    -------
+    Report
+        `report.ok`, `report.findings`, `print(report)`, `report.to_json()`, `report.to_html()`.
+
+    Raises
+    ------
+    ArgumentError
+        Where the inputs cannot be guessed, or do not fit the forward.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> def square_forward(x):
+    ...     return x**2, x
+    >>> def square_backward(dout, x):
+    ...     return dout * x
+    >>> report = check(square_forward, square_backward, (np.array([1.0, -2.0, 3.0]),))
+    >>> report.ok, report.findings[0].cause
+    (False, 'factor')
+    """
+    if isinstance(forward, Model):
+        return check_net(forward, backward, arguments, name=name, seed=seed, budget_s=budget_s)
+    if is_own(forward):
+        return check_own(forward, backward, name=name, seed=seed, budget_s=budget_s)
+    if not callable(forward) or hasattr(forward, "params") or hasattr(forward, "backward"):
+        if hasattr(forward, "loss") and hasattr(forward, "params"):
+            from backpass.check.models import check_model
+
+            return check_model(forward, backward, arguments, name=name, budget_s=budget_s)
+        if callable(getattr(forward, "forward", None)) and callable(getattr(forward, "backward", None)):
+            first, second, named = as_pair(forward, backward)
+            return check(first, second, named, name=name or type(forward).__name__, seed=seed, budget_s=budget_s)
+        raise ArgumentError(
+            "expected a function, a model with `params` and `loss(X, y)`, or a layer with `forward` and `backward`, "
+            f"got {type(forward).__name__}"
+        )
+    started = time.perf_counter()
+    title = name or _title(forward, backward)
+    variants = _variants(forward, title, arguments, seed)
+    program = Program([f for f in (forward, backward) if f is not None])
+    report = Report(title)
+    _add_sources(report, program, [f for f in (forward, backward) if f is not None])
+    with repeatable(program):
+        _examine(forward, backward, variants, program, report, wrt, seed, budget_s, title)
+    report.findings.sort(key=lambda f: ("wrong", "warning", "note").index(f.severity))
+    report.seconds = time.perf_counter() - started
+    return report
+
+
+def _examine(
+    forward: Any,
+    backward: Any,
+    variants: list[Variant],
+    program: Program,
+    report: Report,
+    wrt: list[str] | None,
+    seed: int,
+    budget_s: float,
+    title: str,
+) -> None:
+    for variant in variants:
+        _examine_variant(forward, backward, variant, program, report, wrt, seed, budget_s)
+        if has_wrong(report):
+            break  # one fault reported well, rather than its echo in every variant
+    if backward is not None and not any(f.cause == "exception" for f in report.findings):
+        with quiet():
+            examine_formula(forward, variants[0], program, report, title, budget_s)
+            examine_behaviour(forward, backward, variants[0], program, report, wrt, seed)
+            examine_modes(forward, variants[0], program, report, title, budget_s)
+    elif backward is None and not has_wrong(report):
+        with quiet():
+            examine_loss_behaviour(forward, variants[0], program, report)
+
+
+def _title(forward: Callable[..., Any], backward: Callable[..., Any] | None) -> str:
+    return str(getattr(backward if backward is not None else forward, "__name__", "backward"))
+
+
+def _variants(forward: Callable[..., Any], title: str, arguments: Any, seed: int) -> list[Variant]:
+    if callable(arguments):
+        arguments = arguments(np.random.default_rng(seed))
+    if arguments is not None:
+        named = arguments_by_name(forward, arguments)
+        return [Variant("main", {k: _as_float(v) for k, v in named.items()})]
+    variants = inputs.build(forward, getattr(forward, "__name__", title), seed)
+    if not variants:
+        raise ArgumentError(
+            f"no inputs could be made for {getattr(forward, '__name__', 'forward')}: a parameter's name is not "
+            "one of the usual; "
+            "give them, as a tuple or dict of arrays, or as a function inputs(rng)"
+        )
+    return variants
+
+
+def _as_float(value: Any) -> Any:
+    if isinstance(value, np.ndarray) and value.dtype.kind == "f":
+        return value.astype(np.float64)
+    return value
+
+
+def _add_sources(report: Report, program: Program, functions: list[Any]) -> None:
+    for function in functions:
+        source = program.source(function)
+        if source is not None:
+            file, node, _ = source
+            text = file.lines[node.lineno - 1 : node.end_lineno]
+            report.sources[f"{relative_path(file.path)}:{node.name}"] = {
+                "path": relative_path(file.path),
+                "first": node.lineno,
+                "text": text,
+            }
+
+
+def _examine_variant(
+    forward: Any,
+    backward: Any,
+    variant: Variant,
+    program: Program,
+    report: Report,
+    wrt: list[str] | None,
+    seed: int,
+    budget_s: float,
+) -> None:
+    label = _label(variant)
+    try:
+        with quiet():
+            subject: Subject
+            if backward is None:
+                subject = Loss(forward, variant.arguments, program, wrt, report.name)
+            else:
+                subject = Layer(forward, backward, variant.arguments, program, wrt, seed, report.name)
+    except NotCheckable as error:
+        if variant.purpose == "main":
+            report.findings.append(Finding("wrong", "exception", str(error)))
+        return
+    except Exception as error:
+        if variant.purpose == "main":
+            report.findings.append(exception_finding(error, program, "the forward raised"))
+        else:
+            report.checked.append(f"not {label}: the forward raised {type(error).__name__}")
+        return
+    if not subject.leaves:
+        report.findings.append(
+            Finding("wrong", "exception", "no argument is an array of floating-point numbers; nothing to differentiate")
+        )
+        return
+    _finite_forward(subject, report)
+    if variant.purpose == "ties" and isinstance(subject, Layer):
+        _ties(subject, report)
+        return
+    try:
+        measured = measure(subject)
+    except Exception as error:
+        if variant.purpose == "test":
+            report.checked.append(f"not {label}: the backward raised {type(error).__name__}")
+            return
+        report.findings.append(exception_finding(error, program, f"the backward raised{' ' + label if label else ''}"))
+        return
+    report.checked.append(label or "the usual shapes")
+    if variant.purpose == "main":
+        report.gradients = measured.rows
+    elif measured.wrong:
+        report.gradients += [_labelled(r, label) for r in measured.rows if r.status == "wrong"]
+    kinks = sum(r.kinks for r in measured.rows)
+    if kinks and variant.purpose == "main":
+        report.findings.append(
+            Finding(
+                "note",
+                "kink",
+                f"{kinks} element{'s lie' if kinks > 1 else ' lies'} at a kink, where there is no derivative; "
+                "left out of the comparison",
+            )
+        )
+    for leaf in measured.missing:
+        line, code, path, function = line_with(program, backward or forward, ("return",), last=True)
+        report.findings.append(
+            Finding(
+                "wrong",
+                "missing_gradient",
+                f"no gradient of {leaf} is returned",
+                function,
+                path,
+                line,
+                code,
+                f"d{leaf}",
+            )
+        )
+    for row in measured.rows:
+        if row.note.startswith("so small") and variant.purpose == "main":
+            report.findings.append(Finding("note", "small", f"d{row.name} is {row.note}", quantity=f"d{row.name}"))
+    if variant.purpose == "main" and not has_wrong(report) and not measured.wrong and program.functions:
+        mark_right(subject, measured, report)
+    if measured.wrong:
+        before = len(report.findings)
+        diagnose(subject, measured, report, budget_s)
+        if label:
+            for finding in report.findings[before:]:
+                finding.message = f"{label}: {finding.message}"
+        if before == len(report.findings):
+            names = ", ".join(f"d{w}" for w in measured.wrong)
+            report.findings.append(
+                Finding("wrong", "unknown", f"{names} wrong, and no line could be singled out", quantity=names)
+            )
+
+
+def _labelled(row: GradientRow, label: str) -> GradientRow:
+    return GradientRow(row.name, row.status, row.error, row.elements, row.kinks, label)
+
+
+def _label(variant: Variant) -> str:
+    if variant.purpose == "main":
+        return ""
+    if variant.purpose == "stride":
+        merged: dict[str, Any] = {}
+        for key, value in variant.arguments.items():
+            if isinstance(value, dict):
+                merged |= value
+            elif isinstance(value, int):
+                merged[key] = value
+        return "with " + ", ".join(f"{k} {v}" for k, v in merged.items() if isinstance(v, int))
+    return {
+        "small": "with inputs of a small scale",
+        "ties": "with equal values in a window",
+        "one": "with a batch of one",
+        "test": "in test mode",
+        "image": "with inputs of more axes",
+    }[variant.purpose]
+
+
+def _finite_forward(subject: Subject, report: Report) -> None:
+    with quiet():
+        if not np.isfinite(subject.loss(subject.leaves)) and not any(f.cause == "not_finite" for f in report.findings):
+            report.findings.append(
+                Finding("wrong", "not_finite", "the forward returns NaN or infinity on ordinary inputs")
+            )
+
+
+# ---------------------------------------------------------------------------------------------------------------
+# Ties
+
+
+def _ties(subject: Layer, report: Report) -> None:
+    """Move equal values together, which keeps them equal: along such a direction the maximum has a derivative."""
+    program = subject.program
+    with quiet():
+        try:
+            yours = subject.backward(lambda: None)
+        except Exception as error:
+            report.findings.append(
+                exception_finding(error, program, "the backward raised with equal values in a window")
+            )
+            return
+        for leaf, base in subject.leaves.items():
+            if leaf not in yours or np.shape(yours[leaf]) != base.shape:
+                continue
+            values, index = np.unique(base, return_inverse=True)
+            u = np.random.default_rng(5).standard_normal(len(values))[index].reshape(base.shape)
+
+            def along(t: float, leaf: str = leaf, base: Array = base, u: Array = u) -> float:
+                return subject.loss({**subject.leaves, leaf: base + t * u})
+
+            d = numeric.derivative_along(along, lambda: 0)
+            got = float(np.sum(yours[leaf] * u))
+            if abs(got - d.value) > 1e-6 * max(abs(got), abs(d.value), 1e-3):
+                line, code, path, function = line_with(
+                    program, subject.user_backward, ("==", "equal", "isclose", "argmax", r"\bmax")
+                )
+                report.findings.append(
+                    Finding(
+                        "wrong",
+                        "ties",
+                        f"d{leaf} is wrong where values are equal (frequent after a relu)  ->  {CAUSES['ties']}",
+                        function,
+                        path,
+                        line,
+                        code,
+                        f"d{leaf}",
+                        "send it to one of them (argmax), or divide by how many there are",
+                    )
+                )
+                return
+    report.checked.append("ties")

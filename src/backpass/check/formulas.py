@@ -1,0 +1,150 @@
+"""Plain forwards of the usual layers, to compare a forward with what its name promises.
+
+Each takes the user's own arguments (a dict by name) and returns the output, or None where it does not apply.
+Conventions
+differ, so most layers have several accepted formulas; a forward is faulted only if it equals none of them.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from backpass.check.inputs import SCALE, SHIFT, B, W, X
+
+Array = NDArray[np.float64]
+
+
+def find_array(arguments: dict[str, Any], pattern: Any) -> Any:
+    """Return the first array whose name fits a pattern, or None."""
+    return next((v for k, v in arguments.items() if pattern.match(k) and isinstance(v, np.ndarray)), None)
+
+
+def _setting(arguments: dict[str, Any], *names: str) -> Any:
+    """Return the first argument, or entry of a dict among the arguments, of one of the names."""
+    plain = {k.lower(): v for k, v in arguments.items() if not isinstance(v, np.ndarray)}
+    for value in arguments.values():
+        if isinstance(value, dict):
+            plain = {**{str(k).lower(): v for k, v in value.items()}, **plain}
+    return next((plain[n.lower()] for n in names if n.lower() in plain), None)
+
+
+def _normalised(x: Array, axes: tuple[int, ...], arguments: dict[str, Any]) -> Iterator[Array]:
+    given = _setting(arguments, "eps", "epsilon")
+    for eps in (given,) if given is not None else (1e-5, 1e-8, 1e-6, 1e-7, 1e-3, 1e-12, 1e-4, 1e-10, 0.0):
+        mean = x.mean(axis=axes, keepdims=True)
+        yield (x - mean) / np.sqrt(x.var(axis=axes, keepdims=True) + eps)
+
+
+def _scaled(arguments: dict[str, Any], xhat: Array, per_channel: bool) -> Array:
+    scale, shift = find_array(arguments, SCALE), find_array(arguments, SHIFT)
+    if scale is None:
+        scale = find_array(arguments, W)
+    if shift is None:
+        shift = find_array(arguments, B)
+
+    def fit(a: Array) -> Array:
+        return a.reshape(1, -1, 1, 1) if per_channel and a.ndim == 1 else a
+
+    out = xhat if scale is None else fit(scale) * xhat
+    return out if shift is None else out + fit(shift)
+
+
+def expected(kind: str, name: str, arguments: dict[str, Any]) -> Iterator[Array]:
+    """Return the accepted outputs of a layer of a kind."""
+    x = find_array(arguments, X)
+    if (
+        x is None
+        or x.dtype.kind != "f"
+        or _setting(arguments, "mode") == "test"
+        or _setting(arguments, "training", "train", "is_training") is False
+    ):
+        return
+    w, b = find_array(arguments, W), find_array(arguments, B)
+    if kind == "affine" and w is not None and w.ndim == 2:
+        flat = x.reshape(len(x), -1)
+        shift = 0.0 if b is None else b
+        if flat.shape[1] == w.shape[0]:
+            yield flat @ w + shift
+        if flat.shape[1] == w.shape[1]:
+            yield flat @ w.T + shift
+    elif kind == "batchnorm" and x.ndim == 2:
+        for xhat in _normalised(x, (0,), arguments):
+            yield _scaled(arguments, xhat, False)
+    elif kind == "layernorm" and x.ndim == 2:
+        for xhat in _normalised(x, (1,), arguments):
+            yield _scaled(arguments, xhat, False)
+    elif kind == "spatial_batchnorm" and x.ndim == 4:
+        for xhat in _normalised(x, (0, 2, 3), arguments):
+            yield _scaled(arguments, xhat, True)
+    elif kind == "groupnorm" and x.ndim == 4:
+        groups = _setting(arguments, "G", "groups", "num_groups", "n_groups")
+        if isinstance(groups, int) and x.shape[1] % groups == 0:
+            n, c, h, width = x.shape
+            for xhat in _normalised(x.reshape(n, groups, c // groups, h, width), (2, 3, 4), arguments):
+                yield _scaled(arguments, xhat.reshape(x.shape), True)
+    elif kind == "conv" and w is not None and w.ndim == 4 and x.ndim == 4:
+        yield from _convolved(x, w, b, arguments)
+    elif kind in ("maxpool", "avgpool") and x.ndim == 4:
+        yield from _pooled(x, arguments, np.max if kind == "maxpool" else np.mean)
+    elif kind == "elementwise":
+        yield from _elementwise(name.lower(), x, arguments)
+
+
+def _convolved(x: Array, w: Array, b: Array | None, arguments: dict[str, Any]) -> Iterator[Array]:
+    stride, pad = _setting(arguments, "stride") or 1, _setting(arguments, "pad", "padding") or 0
+    plain = all((_setting(arguments, name) or 1) == 1 for name in ("dilation", "groups"))
+    if not isinstance(stride, int) or not isinstance(pad, int) or w.shape[1] != x.shape[1] or not plain:
+        return
+    padded = np.pad(x, ((0, 0), (0, 0), (pad, pad), (pad, pad)))
+    windows = np.lib.stride_tricks.sliding_window_view(padded, w.shape[2:], axis=(2, 3))[:, :, ::stride, ::stride]
+    out = np.einsum("nchwij,fcij->nfhw", windows, w)
+    yield out if b is None else out + b.reshape(1, -1, 1, 1)
+
+
+def _pooled(x: Array, arguments: dict[str, Any], function: Any) -> Iterator[Array]:
+    size = _setting(arguments, "pool_size", "size", "k", "kernel_size", "window")
+    height = _setting(arguments, "pool_height", "pool_h", "ph") or size
+    width = _setting(arguments, "pool_width", "pool_w", "pw") or size
+    if not isinstance(height, int) or not isinstance(width, int):
+        return
+    stride = _setting(arguments, "stride", "s") or height
+    if _setting(arguments, "pad", "padding") not in (None, 0) or height > x.shape[2] or width > x.shape[3]:
+        return
+    windows = np.lib.stride_tricks.sliding_window_view(x, (height, width), axis=(2, 3))[:, :, ::stride, ::stride]
+    yield function(windows, axis=(4, 5))
+
+
+def _elementwise(name: str, x: Array, arguments: dict[str, Any]) -> Iterator[Array]:
+    slope = _setting(arguments, "alpha", "slope", "negative_slope", "leak")
+    with np.errstate(all="ignore"):
+        sigmoid = 1 / (1 + np.exp(-x))
+        if "leaky" in name and "relu" in name:
+            for a in (slope,) if slope is not None else (0.01, 0.1, 0.2, 0.05, 0.001):
+                yield np.where(x > 0, x, a * x)
+        elif "gelu" in name:
+            yield 0.5 * x * (1 + np.tanh(math.sqrt(2 / math.pi) * (x + 0.044715 * x**3)))
+            yield 0.5 * x * (1 + np.vectorize(math.erf)(x / math.sqrt(2)))
+            yield x / (1 + np.exp(-1.702 * x))
+        elif "selu" in name or "prelu" in name or "celu" in name or "relu6" in name:
+            return
+        elif "silu" in name or "swish" in name:
+            beta = _setting(arguments, "beta") or 1.0
+            yield x / (1 + np.exp(-beta * x))
+        elif "elu" in name and "relu" not in name:
+            a = slope if slope is not None else 1.0
+            yield np.where(x > 0, x, a * (np.exp(x) - 1))
+        elif "relu" in name:
+            yield np.maximum(x, 0)
+        elif "hard" in name or "log" in name:
+            return
+        elif "sigmoid" in name:
+            yield sigmoid
+        elif "tanh" in name:
+            yield np.tanh(x)
+        elif "softplus" in name:
+            yield np.log1p(np.exp(x))

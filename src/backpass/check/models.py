@@ -1,0 +1,380 @@
+"""Whole models: any object with `params` (a dict of arrays) and `loss(X, y) -> loss, grads`."""
+
+from __future__ import annotations
+
+import inspect
+import time
+from collections.abc import Callable
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from backpass.check.causes import CAUSES
+from backpass.check.doctor import diagnose, exception_finding, has_wrong, measure, quiet
+from backpass.check.instrument import Program, line_with, relative_path
+from backpass.check.report import Finding, Report
+from backpass.check.subject import NotCheckable, Subject, describe, named_sizes, repeatable
+from backpass.errors import ArgumentError
+
+Array = NDArray[np.float64]
+
+
+class LossAndGradients(Protocol):
+    """The face of a model that the doctor knows."""
+
+    params: dict[str, Any]
+
+    def loss(self, x: Any, y: Any) -> tuple[float, dict[str, Any]]:
+        """Loss and gradients, by the names of the parameters."""
+        ...
+
+
+def as_loss_grads(model: Any) -> LossAndGradients:
+    """See a model as `params` and `loss(X, y) -> loss, grads`; the one place to adapt another kind of model.
+
+    Raises
+    ------
+    ArgumentError
+        Where the object has no `params` dict or no `loss`.
+    """
+    if not isinstance(getattr(model, "params", None), dict) or not callable(getattr(model, "loss", None)):
+        raise ArgumentError(
+            "expected a model with `params` (a dict of arrays) and `loss(X, y) -> loss, grads`, got "
+            f"{type(model).__name__}"
+        )
+    return model
+
+
+class Whole(Subject):
+    """A model as a subject: the leaves are its parameters."""
+
+    joint = True
+
+    def __init__(self, model: LossAndGradients, x: Any, y: Any, program: Program, name: str) -> None:
+        self.model, self.x, self.y, self.name = model, x, y, name
+        self.arguments = {
+            "y": y,
+            **{k: v for k, v in vars(model).items() if isinstance(v, int | float) and not isinstance(v, bool)},
+        }
+        self.types = {k: np.asarray(v).dtype for k, v in model.params.items()}
+        super().__init__(program, {k: np.asarray(v, dtype=np.float64) for k, v in model.params.items()})
+        from backpass.check.subject import Randomness
+
+        self.randomness = Randomness.around(program, (model,))
+
+    def _call(self, leaves: dict[str, Array]) -> Any:
+        self.randomness.rewind()
+        kept = dict(self.model.params)
+        try:
+            for name, value in leaves.items():
+                self.model.params[name] = value.astype(self.types[name])
+            return self.model.loss(np.array(self.x), None if self.y is None else np.array(self.y))
+        finally:
+            self.model.params.clear()
+            self.model.params.update(kept)
+
+    def loss(self, leaves: dict[str, Array]) -> float:
+        """Run the forward."""
+        return float(self._call(leaves)[0])
+
+    def backward(self, begin: Callable[[], None], seed: int = 0) -> dict[str, Any]:
+        """Run the user's backward."""
+        del seed  # a loss has no upstream gradient to choose
+        begin()
+        result = self._call(self.leaves)
+        if not isinstance(result, tuple) or len(result) != 2 or not isinstance(result[1], dict):
+            raise NotCheckable(
+                "loss(X, y) should return (loss, grads), grads a dict by the names of the parameters; it "
+                f"returned {describe(result)}"
+            )
+        return dict(result[1])
+
+    def sizes(self) -> dict[str, int]:
+        """Name the sizes of the problem."""
+        return {k: v for k, v in named_sizes(np.shape(self.x), {}).items() if k in ("N", "D", "C", "H", "W")}
+
+
+def check_model(model: Any, x: Any, y: Any, *, name: str = "", budget_s: float = 4.0) -> Report:
+    """Check all gradients of a model's parameters on a small batch.
+
+    Parameters
+    ----------
+    model
+        An object with `params` and `loss(X, y) -> loss, grads`, best of small layers and of float64 parameters.
+    x, y
+        A batch: a handful of rows is enough.
+    name
+        The name in the report.
+    budget_s
+        About how long, in seconds, to look for the line and the cause of a fault.
+
+    Returns
+    -------
+    Report
+        Findings name parameter, layer and line.
+
+    Raises
+    ------
+    ArgumentError
+        Where the model has not the expected face, or no batch is given.
+    """
+    if x is None:
+        raise ArgumentError("a model is checked on a batch: check(model, X, y)")
+    started = time.perf_counter()
+    adapted = as_loss_grads(model)
+    program = Program([type(adapted).loss, type(adapted)])
+    report = Report(name or type(model).__name__)
+    add_method_sources(report, program)
+    with repeatable(program), quiet():
+        _examine_batch(adapted, x, y, program, report, budget_s, "")
+        if not has_wrong(report):
+            _examine_batch(
+                adapted, x[:1], None if y is None else y[:1], program, report, budget_s, "with a batch of one"
+            )
+        if not has_wrong(report):
+            _repeats(adapted, x, y, program, report)
+    report.findings.sort(key=lambda f: ("wrong", "warning", "note").index(f.severity))
+    report.seconds = time.perf_counter() - started
+    return report
+
+
+def add_method_sources(report: Report, program: Program) -> None:
+    """Add the text of all functions that a check of the model looks into."""
+    for function in program.functions:
+        source = program.source(function)
+        if source is not None:
+            file, node, _ = source
+            report.sources[f"{relative_path(file.path)}:{node.name}"] = {
+                "path": relative_path(file.path),
+                "first": node.lineno,
+                "text": file.lines[node.lineno - 1 : node.end_lineno],
+            }
+
+
+def _examine_batch(
+    model: LossAndGradients, x: Any, y: Any, program: Program, report: Report, budget_s: float, label: str
+) -> None:
+    subject = Whole(model, x, y, program, report.name)
+    try:
+        measured = measure(subject)
+    except NotCheckable as error:
+        report.findings.append(Finding("wrong", "exception", str(error)))
+        return
+    except Exception as error:
+        report.findings.append(exception_finding(error, program, f"loss(X, y) raised{' ' + label if label else ''}"))
+        return
+    report.checked.append(label or "a batch")
+    if not label:
+        report.gradients = measured.rows
+    for leaf in measured.missing:
+        line, code, path, function = line_with(program, type(model).loss, ("return",), last=True)
+        message = f"grads has no {leaf!r}: {layer_of(leaf)} would not learn"
+        report.findings.append(Finding("wrong", "missing_gradient", message, function, path, line, code, leaf))
+    extra = sorted(set(measured.yours) - set(subject.leaves))
+    if extra and not label:
+        report.findings.append(
+            Finding(
+                "warning",
+                "extra_gradient",
+                f"grads holds {', '.join(map(repr, extra))}, which {'is' if len(extra) == 1 else 'are'} not in params",
+            )
+        )
+    if not measured.wrong:
+        return
+    before = len(report.findings)
+    diagnose(subject, measured, report, budget_s)
+    for finding in report.findings[before:]:
+        layers = ", ".join(f"{w} ({layer_of(w)})" for w in sorted(measured.wrong))
+        finding.details.append(f"wrong gradients: {layers}")
+        if label:
+            finding.message = f"{label}: {finding.message}"
+        _regularisation(subject, measured.wrong, finding, measured.yours, measured.true)
+
+
+def layer_of(parameter: str) -> str:
+    """Return the layer that a parameter's name tells.
+
+    >>> layer_of("W2"), layer_of("gamma1"), layer_of("b10")
+    ('weights of layer 2', 'scale of layer 1', 'bias of layer 10')
+    """
+    letters = parameter.rstrip("0123456789").rstrip("_").lower()
+    number = parameter[len(parameter.rstrip("0123456789")) :]
+    what = {"w": "weights", "b": "bias", "gamma": "scale", "beta": "shift"}.get(letters, parameter)
+    return f"{what} of layer {number}" if number else what
+
+
+def _regularisation(
+    subject: Whole, wrong: list[str], finding: Finding, yours: dict[str, Any], true: dict[str, Array]
+) -> None:
+    """Blame the regularisation where a difference is a multiple of the parameter itself."""
+    for leaf in wrong:
+        value = np.asarray(yours[leaf])
+        if value.shape != true[leaf].shape:
+            continue
+        difference = value - true[leaf]
+        w = subject.leaves[leaf]
+        square = float(np.sum(w * w))
+        k = float(np.sum(difference * w)) / square if square else 0.0
+        if k and np.abs(difference - k * w).max() < 1e-6 * max(float(np.abs(difference).max()), 1e-30) * 10:
+            finding.cause = "regularisation"
+            reg = subject.arguments.get("reg")
+            amount = f"{k:.4g}" if not reg else f"{k / reg:.4g} reg"
+            finding.message = f"d{leaf} is off by {amount} times {leaf}  ->  {CAUSES['regularisation']}"
+            _blame_last_store(subject, value, finding)
+            return
+
+
+def _blame_last_store(subject: Whole, gradient: Any, finding: Finding) -> None:
+    """Point at the line that gave a gradient its final value."""
+    recorder = subject.program.recorder
+    with subject.program.watched("values"):
+        subject.backward(lambda: recorder.reset(record=True))
+        events = recorder.events or []
+        recorder.reset()
+    stores = [
+        e
+        for e in events
+        if e.site.kind in ("assign", "after")
+        and isinstance(e.value, np.ndarray)
+        and e.value.shape == gradient.shape
+        and np.array_equal(e.value, gradient)
+    ]
+    if stores:
+        site = stores[-1].site
+        finding.path, finding.line, finding.function = (
+            relative_path(site.path),
+            site.line,
+            site.function.rpartition(".")[2],
+        )
+        finding.code = subject.program.files[site.path].lines[site.line - 1].strip()
+        finding.fix = ""
+
+
+def _repeats(model: LossAndGradients, x: Any, y: Any, program: Program, report: Report) -> None:
+    """Twice the same call, twice the same result; float32 parameters, float32 gradients; the batch unchanged."""
+    subject = Whole(model, x, y, program, report.name)
+    given = np.array(x)
+    subject.randomness.rewind()
+    first = model.loss(given, y)
+    if not np.array_equal(given, x):
+        report.findings.append(
+            Finding("wrong", "mutation", "loss changes X in place  ->  work on a copy", quantity="X")
+        )
+    subject.randomness.rewind()
+    second = model.loss(np.array(x), y)
+    different = [k for k in first[1] if not np.array_equal(first[1][k], second[1][k])]
+    if different:
+        report.findings.append(
+            Finding(
+                "wrong",
+                "second_call",
+                f"a second call gives other gradients of {', '.join(different)}  ->  something is kept between calls",
+            )
+        )
+    for key, gradient in first[1].items():
+        if key in model.params and np.asarray(gradient).dtype != np.asarray(model.params[key]).dtype:
+            report.findings.append(
+                Finding(
+                    "warning",
+                    "dtype",
+                    f"the gradient of {key} is of {np.asarray(gradient).dtype}, the parameter of "
+                    f"{np.asarray(model.params[key]).dtype}",
+                    quantity=key,
+                )
+            )
+            break
+    report.checked.append("a second call")
+
+
+# ---------------------------------------------------------------------------------------------------------------
+# Models by their class: built small, in several shapes
+
+
+def configurations(cls: type) -> list[tuple[str, dict[str, Any], tuple[int, ...]]]:
+    """Label, constructor arguments and shape of X for the variants of a course-style class."""
+    names = set(inspect.signature(cls).parameters)
+    base: dict[str, Any] = {"num_classes": 4, "weight_scale": 0.4, "reg": 0.3, "dtype": np.float64}
+    flat = (5, 6)
+    if "num_filters" in names or "filter_size" in names:
+        small = {**base, "input_dim": (2, 4, 6), "num_filters": 3, "filter_size": 3, "hidden_dim": 5}
+        variants: list[tuple[str, dict[str, Any], tuple[int, ...]]] = [("a small net", small, (2, 2, 4, 6))]
+        return [(label, {k: v for k, v in a.items() if k in names}, s) for label, a, s in variants]
+    if "hidden_dims" in names:
+        dropout = next((n for n in ("dropout_keep_ratio", "dropout") if n in names), None)
+        variants = [
+            ("three layers", {**base, "input_dim": 6, "hidden_dims": [5, 7]}, flat),
+            ("no regularisation", {**base, "input_dim": 6, "hidden_dims": [5, 7], "reg": 0.0}, flat),
+            ("one hidden layer", {**base, "input_dim": 6, "hidden_dims": [5]}, flat),
+            ("no hidden layer", {**base, "input_dim": 6, "hidden_dims": []}, flat),
+            ("five layers", {**base, "input_dim": 6, "hidden_dims": [5, 7, 5, 4]}, flat),
+        ]
+        if "normalization" in names:
+            variants += [
+                (f"{n} norm", {**base, "input_dim": 6, "hidden_dims": [5, 7], "normalization": f"{n}norm"}, flat)
+                for n in ("batch", "layer")
+            ]
+        if "use_batchnorm" in names:
+            variants.append(
+                ("batch norm", {**base, "input_dim": 6, "hidden_dims": [5, 7], "use_batchnorm": True}, flat)
+            )
+        if dropout:
+            variants.append(("dropout", {**base, "input_dim": 6, "hidden_dims": [5, 7], dropout: 0.6, "seed": 5}, flat))
+        return [(label, {k: v for k, v in a.items() if k in names}, s) for label, a, s in variants]
+    arguments = {
+        **base,
+        "input_dim": 6,
+        "input_size": 6,
+        "hidden_dim": 5,
+        "hidden_size": 5,
+        "output_size": 4,
+        "std": 0.4,
+    }
+    return [("a small net", {k: v for k, v in arguments.items() if k in names}, flat)]
+
+
+def check_model_class(
+    cls: type, inputs: Callable[..., Any] | None = None, *, name: str = "", budget_s: float = 4.0
+) -> Report:
+    """Check a course-style model class by small nets of it.
+
+    One hidden layer, none, several; with and without norm and dropout, where the constructor knows them.
+    `inputs(rng)` may return (model, X, y) for a class whose constructor has arguments of its own.
+    """
+    started = time.perf_counter()
+    rng = np.random.default_rng(0)
+    total = Report(name or cls.__name__)
+    if inputs is not None:
+        model, x, y = inputs(rng)
+        return check_model(model, x, y, name=total.name, budget_s=budget_s)
+    for label, arguments, shape in configurations(cls):
+        np.random.seed(0)  # noqa: NPY002 - course code draws its weights from the global generator
+        try:
+            model = cls(**arguments)
+        except Exception as error:
+            if label in ("three layers", "a small net"):
+                total.findings.append(exception_finding(error, None, f"{cls.__name__}({', '.join(arguments)}) raised"))
+                break
+            total.checked.append(f"not {label}: the constructor raised {type(error).__name__}")
+            continue
+        for key, value in model.params.items():
+            if not np.any(value) or key.startswith(("gamma", "beta")):
+                model.params[key] = np.asarray(value) + 0.3 * rng.standard_normal(np.shape(value))
+        report = check_model(
+            model, rng.standard_normal(shape), rng.integers(0, 4, shape[0]), name=total.name, budget_s=budget_s
+        )
+        for finding in report.findings:
+            if label not in ("three layers", "a small net"):
+                finding.message = f"{label}: {finding.message}"
+        total.findings += [
+            f for f in report.findings if f.severity == "wrong" or f.message not in {g.message for g in total.findings}
+        ]
+        total.lines = report.lines or total.lines
+        total.sources |= report.sources
+        total.checked.append(label)
+        total.gradients = total.gradients or report.gradients
+        if has_wrong(total):
+            total.gradients = report.gradients
+            break
+    total.seconds = time.perf_counter() - started
+    return total

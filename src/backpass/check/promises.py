@@ -1,0 +1,363 @@
+"""What a name promises: the forward's formula, running statistics, test mode consistent with training mode."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from backpass.check import formulas, numeric, repair
+from backpass.check.causes import CAUSES
+from backpass.check.doctor import add_to_scope, exception_finding
+from backpass.check.formulas import find_array
+from backpass.check.inputs import SCALE, SHIFT, Variant, kind_of
+from backpass.check.instrument import Event, Program, line_with, relative_path
+from backpass.check.report import Finding, Report
+from backpass.check.subject import call_with, fresh
+
+Array = NDArray[np.float64]
+
+
+def examine_formula(
+    forward: Any, variant: Variant, program: Program, report: Report, title: str, budget_s: float
+) -> None:
+    """Compare the forward of a layer of the usual kinds with its formula."""
+    kind = kind_of(getattr(forward, "__name__", title))
+    name = getattr(forward, "__name__", title)
+
+    references = list(formulas.expected(kind, name, fresh(variant.arguments)))
+    if not references:
+        return
+
+    def agrees(accepted: list[Array]) -> bool:
+        result = call_with(forward, fresh(variant.arguments))
+        out = np.asarray(result[0] if isinstance(result, tuple) else result)
+        return any(o.shape == out.shape and numeric.relative_error(out, o) < 1e-6 for o in accepted)
+
+    try:
+        if agrees(references):
+            report.checked.append("the forward's formula")
+            return
+    except Exception:
+        return
+    # A slip is blamed only if undoing it gives the usual formula; another formula altogether is the author's business.
+    found = repair_forward(forward, variant, program, lambda: agrees(references[:1]), budget_s)
+    if found is not None:
+        finding = _forward_finding(program, found, "forward_formula", f"the forward is not {kind.replace('_', ' ')}")
+        report.findings.insert(0, finding)
+
+
+def _forward_finding(program: Program, found: repair.Repair, cause: str, message: str) -> Finding:
+    path = found.function.__code__.co_filename
+    code = program.files[path].lines[found.edit.line - 1].strip()
+    return Finding(
+        "wrong",
+        cause,
+        f"{message}  ->  {CAUSES[cause]}",
+        found.function.__code__.co_name,
+        relative_path(path),
+        found.edit.line,
+        code,
+        fix=found.edit.text,
+    )
+
+
+def repair_forward(
+    forward: Any, variant: Variant, program: Program, agrees: Callable[[], bool], budget_s: float
+) -> repair.Repair | None:
+    """Return an edit of the forward (or of what it calls in its file) that makes it agree with a formula."""
+    recorder = program.recorder
+    with program.watched("values"):
+        recorder.reset(record=True)
+        call_with(forward, fresh(variant.arguments))
+        events = recorder.events or []
+        recorder.reset()
+    candidates = []
+    for function in program.functions:
+        names = {e.site.function for e in events}
+        source = program.source(function)
+        if source is None or source[1].name not in {n.rpartition(".")[2] for n in names}:
+            continue
+        _, definition, plain = source
+        scope = _forward_scope(events, definition.name)
+        every = repair.statements_at(
+            definition, set(range(definition.lineno, (definition.end_lineno or definition.lineno) + 1))
+        )
+        candidates += [(plain, definition, e) for e in repair.edits_of(definition, every, scope)]
+
+    def outcome() -> set[str]:
+        return {"out"} if agrees() else set()
+
+    repairs = repair.search(program, candidates, outcome, set(), {"out"}, budget_s)
+    return repairs[0] if repairs else None
+
+
+def _forward_scope(events: list[Event], function: str) -> repair.Scope:
+    scope = repair.Scope()
+    for event in events:
+        if event.site.function.rpartition(".")[2] == function and event.site.kind in (
+            "argument",
+            "assign",
+            "item",
+            "after",
+        ):
+            add_to_scope(scope, event.site.name, event.value)
+    return scope
+
+
+# ---------------------------------------------------------------------------------------------------------------
+# Running statistics and test mode
+
+
+def examine_modes(
+    forward: Any, variant: Variant, program: Program, report: Report, title: str, budget_s: float
+) -> None:
+    """Check the running statistics of batch norm, and test mode against training mode."""
+    kind = kind_of(getattr(forward, "__name__", title))
+    key = next((k for k, v in variant.arguments.items() if isinstance(v, dict) and "mode" in v), None)
+    if kind in ("batchnorm", "spatial_batchnorm") and key is not None:
+        _running_statistics(forward, variant, key, program, report, budget_s)
+    if kind == "dropout":
+        _dropout_modes(forward, variant, program, report)
+
+
+def _running_statistics(
+    forward: Any, variant: Variant, key: str, program: Program, report: Report, budget_s: float
+) -> None:
+    texts = [file.lines for file in program.files.values()]
+    if not any("running" in line for lines in texts for line in lines):
+        return
+    x = next(v for v in variant.arguments.values() if isinstance(v, np.ndarray) and v.ndim in (2, 4))
+    axes = (0,) if x.ndim == 2 else (0, 2, 3)
+    momentum = variant.arguments[key]["momentum"]
+    start_mean, start_var = np.linspace(0.5, 1.5, x.shape[1]), np.linspace(2.0, 3.0, x.shape[1])
+    expected = {
+        "running_mean": momentum * start_mean + (1 - momentum) * x.mean(axis=axes),
+        "running_var": momentum * start_var + (1 - momentum) * x.var(axis=axes),
+    }
+
+    def after_training() -> dict[str, Any]:
+        arguments = fresh(variant.arguments)
+        arguments[key] |= {"running_mean": start_mean.copy(), "running_var": start_var.copy()}
+        call_with(forward, arguments)
+        return dict(arguments[key])
+
+    def right() -> set[str]:
+        got = after_training()
+        return {
+            k
+            for k, v in expected.items()
+            if k in got and np.shape(got[k]) == v.shape and numeric.relative_error(got[k], v) < 1e-9
+        }
+
+    try:
+        fine = right()
+    except Exception:
+        return
+    if fine != set(expected):
+        got = after_training()
+        for name in sorted(set(expected) - fine):
+            _faulty_statistic(
+                forward,
+                variant,
+                program,
+                report,
+                name,
+                got.get(name),
+                right,
+                budget_s,
+                x,
+                momentum,
+                {"running_mean": start_mean, "running_var": start_var}[name],
+                axes,
+            )
+        return
+    report.checked.append("running statistics")
+    _test_mode(forward, variant, key, program, report, budget_s, x, expected)
+
+
+def _faulty_statistic(
+    forward: Any,
+    variant: Variant,
+    program: Program,
+    report: Report,
+    name: str,
+    got: Any,
+    right: Callable[[], set[str]],
+    budget_s: float,
+    x: Array,
+    momentum: float,
+    start: Array,
+    axes: tuple[int, ...],
+) -> None:
+    batch = x.mean(axis=axes) if name == "running_mean" else x.var(axis=axes)
+    why = ""
+    count = x.size // x.shape[1]
+    if got is None or numeric.relative_error(np.asarray(got), start) < 1e-12:
+        why = "it is not updated (or not written back)"
+    elif numeric.relative_error(np.asarray(got), (1 - momentum) * start + momentum * batch) < 1e-9:
+        why = "momentum is the wrong way round: it is the weight of the old value"
+    elif (
+        name == "running_var"
+        and numeric.relative_error(np.asarray(got), momentum * start + (1 - momentum) * batch * count / (count - 1))
+        < 1e-9
+    ):
+        why = "the unbiased variance (1/(N-1)) is used; the course, and this layer's forward, use 1/N"
+    elif (
+        name == "running_var"
+        and numeric.relative_error(np.asarray(got), momentum * start + (1 - momentum) * np.sqrt(batch)) < 1e-9
+    ):
+        why = "the standard deviation is averaged instead of the variance"
+    line, code, path, function = line_with(
+        program, forward, (rf"{name}.*=.*(momentum|1 ?- ?)", rf"{name}.*[*+]=", name)
+    )
+    found = None
+    if not why or not line:
+        candidates_wanted = {name}
+        found = _repair_statistics(
+            forward, variant, program, lambda: right() & candidates_wanted, candidates_wanted, budget_s
+        )
+    message = f"{name} is wrong" + (f": {why}" if why else "") + f"  ->  {CAUSES['running_stats']}"
+    if found is not None:
+        report.findings.append(
+            _forward_finding(program, found, "running_stats", f"{name} is wrong" + (f": {why}" if why else ""))
+        )
+    else:
+        report.findings.append(Finding("wrong", "running_stats", message, function, path, line, code, name))
+
+
+def _repair_statistics(
+    forward: Any, variant: Variant, program: Program, right: Callable[[], set[str]], wanted: set[str], budget_s: float
+) -> repair.Repair | None:
+    return repair_forward(forward, variant, program, lambda: wanted <= right(), budget_s)
+
+
+def _test_mode(
+    forward: Any,
+    variant: Variant,
+    key: str,
+    program: Program,
+    report: Report,
+    budget_s: float,
+    x: Array,
+    statistics: dict[str, Array],
+) -> None:
+    arguments = fresh(variant.arguments)
+    arguments[key] |= {"mode": "test", **{k: v.copy() for k, v in statistics.items()}}
+    eps = arguments[key].get("eps", 1e-5)
+    shape = (1, -1, 1, 1) if x.ndim == 4 else (-1,)
+    gamma, beta = (find_array(arguments, p) for p in (SCALE, SHIFT))
+    mean, var = statistics["running_mean"].reshape(shape), statistics["running_var"].reshape(shape)
+    expected = (x - mean) / np.sqrt(var + eps)
+    if gamma is not None:
+        expected = expected * np.reshape(gamma, shape)
+    if beta is not None:
+        expected = expected + np.reshape(beta, shape)
+
+    def agrees() -> bool:
+        result = call_with(forward, fresh(arguments))
+        out = np.asarray(result[0] if isinstance(result, tuple) else result)
+        return out.shape == expected.shape and numeric.relative_error(out, expected) < 1e-6
+
+    try:
+        if agrees():
+            report.checked.append("test mode")
+            return
+    except Exception as error:
+        report.findings.append(exception_finding(error, program, "in test mode the forward raised"))
+        return
+    found = repair_forward(forward, Variant("test", arguments), program, agrees, budget_s)
+    if found is not None:
+        report.findings.append(
+            _forward_finding(
+                program,
+                found,
+                "test_mode",
+                "in test mode the output is not (x - running_mean) / sqrt(running_var + eps)",
+            )
+        )
+    else:
+        line, code, path, function = _test_line(program, forward)
+        report.findings.append(
+            Finding(
+                "wrong",
+                "test_mode",
+                "in test mode the output is not (x - running_mean) / sqrt(running_var + eps), scaled and shifted",
+                function,
+                path,
+                line,
+                code,
+            )
+        )
+
+
+def _dropout_modes(forward: Any, variant: Variant, program: Program, report: Report) -> None:
+    """Compare the mean over many masks in training with what test mode returns."""
+    x = next(v for v in variant.arguments.values() if isinstance(v, np.ndarray) and v.dtype.kind == "f")
+    big = np.full((200, 200), 1.7)
+
+    def output(mode: str) -> Array | None:
+        arguments = {k: (big.copy() if v is x else fresh(v)) for k, v in variant.arguments.items()}
+        changed = False
+        for k, v in arguments.items():
+            if isinstance(v, dict) and "mode" in v:
+                v["mode"], changed = mode, True
+            elif k == "mode":
+                arguments[k], changed = mode, True
+            elif k.lower() in ("train", "training", "is_train", "is_training"):
+                arguments[k], changed = mode == "train", True
+        if not changed:
+            return None
+        np.random.seed(1)  # noqa: NPY002
+        result = call_with(forward, arguments)
+        return np.asarray(result[0] if isinstance(result, tuple) else result, dtype=np.float64)
+
+    try:
+        train, test = output("train"), output("test")
+    except Exception:
+        return
+    if train is None or test is None or train.shape != test.shape:
+        return
+    mean = float(train.mean())
+    spread = float(train.std()) / np.sqrt(train.size)
+    if abs(mean - float(test.mean())) <= 6 * spread + 1e-9:
+        report.checked.append("train and test mode agree in the mean")
+        return
+    ratio = mean / float(test.mean()) if test.any() else float("nan")
+    line, code, path, function = line_with(
+        program, forward, (r"(rand|random|binomial|choice|uniform)\(", "mask", "train", "test")
+    )
+    if np.array_equal(test, big) and abs(mean - 1.7) > 6 * spread:
+        words = (
+            f"the mean output in training is {ratio:.3g} times that in test mode: "
+            "divide what is kept by the probability of keeping"
+        )
+    else:
+        line, code, path, function = _test_line(program, forward)
+        words = f"test mode does not return the mean of training (ratio {ratio:.3g})"
+    report.findings.append(
+        Finding("wrong", "test_mode", f"{words}  ->  {CAUSES['test_mode']}", function, path, line, code)
+    )
+
+
+def _test_line(program: Program, forward: Any) -> tuple[int, str, str, str]:
+    """Return the statement that makes the output in test mode."""
+    import ast
+
+    source = program.source(forward)
+    if source is None:
+        return 0, "", "", ""
+    file, node, _ = source
+    for branch in ast.walk(node):
+        if isinstance(branch, ast.If):
+            text = ast.unparse(branch.test)
+            body = branch.body if "test" in text or "not " in text else branch.orelse
+            while len(body) == 1 and isinstance(body[0], ast.If):
+                body = body[0].body
+            for statement in body:
+                if isinstance(statement, ast.Assign | ast.Return):
+                    line = statement.lineno
+                    return line, file.lines[line - 1].strip(), relative_path(file.path), node.name
+    return 0, "", "", ""

@@ -1,0 +1,521 @@
+"""What is being checked, seen one way: leaves (arrays with a derivative), a loss, and the user's gradients.
+
+Three kinds of code fit: a pair `forward(...) -> out, cache` and `backward(dout, cache) -> gradients`; a function that
+returns `loss, gradients`; and a model whose `loss(X, y)` returns `loss, gradients` of its `params`.
+"""
+
+from __future__ import annotations
+
+import inspect
+import random
+import re
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from backpass.check.instrument import Program, is_real
+from backpass.errors import ArgumentError
+
+Array = NDArray[Any]  # float64, but for the look at float32
+
+UPSTREAM = re.compile(
+    r"^(d(out|y|z|h|a|o|output|next.*|loss.*|l_.*|_?prev.*)?|d\w+|grad\w*|g|gy|gout|upstream\w*|delta\w*|err(or)?|\w+_grad|up|top_diff)$",
+    re.I,
+)
+CACHE = re.compile(
+    r"^(cache\w*|ctx|context|saved\w*|mem(ory)?|tape|state|store|c|tmp|info|memo|stuff|aux|residuals?|fwd\w*|meta)$",
+    re.I,
+)
+NOT_LEAVES = re.compile(r"(running|moving|^eps|epsilon|^rng$|^seed$|^mask$|^y$|^label|^target)", re.I)
+
+
+class NotCheckable(Exception):
+    """The user's code cannot be run in the way that a check needs; the message says why, in words for the user."""
+
+
+def fresh(value: Any) -> Any:
+    """Copy of an argument, so that one call cannot spoil the next."""
+    if isinstance(value, np.ndarray):
+        return value.copy()
+    if isinstance(value, dict):
+        return {k: fresh(v) for k, v in value.items()}
+    if isinstance(value, list):
+        return [fresh(v) for v in value]
+    if isinstance(value, tuple) and type(value) is tuple:
+        return tuple(fresh(v) for v in value)
+    if isinstance(value, np.random.Generator):
+        generator = np.random.Generator(type(value.bit_generator)())
+        generator.bit_generator.state = value.bit_generator.state
+        return generator
+    return value
+
+
+def stems(name: str) -> list[str]:
+    """Return the quantities that a gradient's name may stand for, likeliest first.
+
+    >>> stems("dxhat"), stems("grad_w"), stems("dL_dvar"), stems("dx1")
+    (['xhat'], ['w'], ['var'], ['x1', 'x'])
+    """
+    low = name.lower()
+    found: list[str] = []
+    for pattern in (
+        r"^dl_?_?d_?(.+)$",
+        r"^dloss_?_?d_?(.+)$",
+        r"^(?:d|grad|gradient|delta|g|adj|bar|nabla|err)_(.+)$",
+        r"^d(.+)$",
+        r"^grad(.+)$",
+        r"^(.+?)_(?:grad|gradient|g|d|bar|adj|delta)$",
+        r"^(.+?)grad$",
+    ):
+        match = re.match(pattern, low)
+        if match:
+            stem = match.group(1).strip("_")
+            for candidate in (
+                stem,
+                re.sub(r"(_?\d+|_+(a|b|tmp|part|total|sum|new|direct|from.*|via.*|through.*))$", "", stem),
+            ):
+                plain = candidate.replace("_", "")
+                if plain and plain not in found:
+                    found.append(plain)
+            break
+    return found
+
+
+class Unseeded:
+    """Stands in for `numpy.random.default_rng` while user code runs.
+
+    Without a seed it gives a sequence that can be repeated.
+    """
+
+    start = (0, 0)
+    original = staticmethod(np.random.default_rng)
+
+    def __call__(self, seed: Any = None) -> np.random.Generator:
+        """Return a generator of the seed given, or of the next one in the sequence."""
+        if seed is not None:
+            return Unseeded.original(seed)
+        first, count = Unseeded.start
+        Unseeded.start = (first, count + 1)
+        return Unseeded.original([first, count, 41])
+
+
+@contextmanager
+def repeatable(program: Program) -> Iterator[None]:
+    """Inside the block, generators that user code makes without a seed are the same each time."""
+    stand_in = Unseeded()
+    places = [f.__globals__ for f in program.functions]
+    names = [(g, n) for g in places for n, v in list(g.items()) if v is Unseeded.original]
+    np.random.default_rng = stand_in
+    for namespace, name in names:
+        namespace[name] = stand_in
+    try:
+        yield
+    finally:
+        np.random.default_rng = Unseeded.original
+        for namespace, name in names:
+            namespace[name] = Unseeded.original
+
+
+@dataclass
+class Randomness:
+    """Every source of random numbers that the user's code can reach, put back to the same state before each call."""
+
+    generators: list[tuple[np.random.Generator, Any]] = field(default_factory=list)
+
+    @classmethod
+    def around(cls, program: Program, extra: tuple[Any, ...] = ()) -> Randomness:
+        """Find generators in the globals of the functions and on objects."""
+        found: dict[int, np.random.Generator] = {}
+        for function in program.functions:
+            for value in list(function.__globals__.values()):
+                if isinstance(value, np.random.Generator):
+                    found[id(value)] = value
+        for item in extra:
+            for value in vars(item).values() if hasattr(item, "__dict__") else ():
+                if isinstance(value, np.random.Generator):
+                    found[id(value)] = value
+        return cls([(g, g.bit_generator.state) for g in found.values()])
+
+    def rewind(self, seed: int = 0) -> None:
+        """Start all of them anew."""
+        Unseeded.start = (seed, 0)
+        random.seed(seed)
+        np.random.seed(seed)  # noqa: NPY002 - user code draws from the global generator
+        for generator, state in self.generators:
+            generator.bit_generator.state = state
+
+
+class Subject:
+    """The common face; `loss`, `run` and `gradients` are what the three kinds fill in."""
+
+    name = ""
+    joint = False  # whether one function computes both the loss and the gradients
+
+    def __init__(self, program: Program, leaves: dict[str, Array]) -> None:
+        self.program = program
+        self.leaves = leaves
+        self.randomness = Randomness.around(program)
+
+    def loss(self, leaves: dict[str, Array]) -> float:
+        """Return the number that is differentiated; forward only."""
+        raise NotImplementedError
+
+    def backward(self, begin: Callable[[], None], seed: int = 0) -> dict[str, Any]:
+        """Return the user's gradients by leaf; `begin` is called when the backward proper starts.
+
+        `seed` picks the upstream gradient.
+        """
+        raise NotImplementedError
+
+    def sizes(self) -> dict[str, int]:
+        """Sizes worth naming in a sentence: N, D ..., from the shape of the first leaf."""
+        return {}
+
+
+class Layer(Subject):
+    """A forward and a backward, bound to inputs."""
+
+    def __init__(
+        self,
+        forward: Callable[..., Any],
+        backward: Callable[..., Any],
+        arguments: dict[str, Any],
+        program: Program,
+        wrt: list[str] | None = None,
+        seed: int = 0,
+        name: str = "",
+    ) -> None:
+        leaves = {
+            k: np.asarray(v, dtype=np.float64)
+            for k, v in arguments.items()
+            if isinstance(v, np.ndarray) and v.dtype.kind == "f" and not NOT_LEAVES.search(k)
+        }
+        if wrt:
+            leaves = {k: leaves.get(k, arguments[k]) for k in wrt}
+        super().__init__(program, leaves)
+        self.forward, self.user_backward, self.arguments = forward, backward, arguments
+        self.name = name or getattr(backward, "__name__", "backward")
+        self.wrt = wrt
+        self.seed = seed
+        self.randomness.rewind()
+        self.last_result = self._call_forward(leaves)
+        self.binding = bind_backward(backward, list(arguments), self.last_result)
+        self.outputs = self._outputs(self.last_result)
+        if not any(is_real(o) for o in self.outputs):
+            raise NotCheckable(
+                f"{getattr(forward, '__name__', 'forward')} returned no array of floating-point numbers; nothing "
+                "can be differentiated"
+            )
+        self.upstream = self._draw(seed)
+        self.returned_names = returned_names(program, backward)
+
+    def _draw(self, seed: int) -> list[Array]:
+        rng = np.random.default_rng([seed, 77])
+        return [np.asarray(rng.standard_normal(np.shape(o)))[()] for o in self.outputs]
+
+    def _call_forward(self, leaves: dict[str, Array]) -> Any:
+        arguments = {k: leaves[k].copy() if k in leaves else fresh(v) for k, v in self.arguments.items()}
+        return call_with(self.forward, arguments)
+
+    def _outputs(self, result: Any) -> list[Any]:
+        parts = list(result) if isinstance(result, tuple) else [result]
+        return parts[: self.binding.outputs]
+
+    def loss(self, leaves: dict[str, Array]) -> float:
+        """Run the forward."""
+        self.randomness.rewind()
+        outputs = self._outputs(self._call_forward(leaves))
+        return float(
+            sum(np.sum(np.asarray(o, dtype=np.float64) * d) for o, d in zip(outputs, self.upstream, strict=True))
+        )
+
+    def call_backward(self, upstream: list[Any], result: Any, arguments: dict[str, Any]) -> Any:
+        """Return the user's backward on a result of the user's forward."""
+        return self.binding.call(self.user_backward, upstream, result, arguments)
+
+    def backward(self, begin: Callable[[], None], seed: int = 0) -> dict[str, Any]:
+        """Run the user's backward."""
+        self.randomness.rewind()
+        arguments = {k: self.leaves[k].copy() if k in self.leaves else fresh(v) for k, v in self.arguments.items()}
+        result = call_with(self.forward, arguments)
+        upstream = self.upstream if seed == 0 else self._draw(self.seed + seed)
+        begin()
+        returned = self.call_backward([np.array(d) if np.ndim(d) else d for d in upstream], result, arguments)
+        return self.by_leaf(returned)
+
+    def by_leaf(self, returned: Any) -> dict[str, Any]:
+        """Say which returned array is the gradient of which leaf."""
+        return assign_gradients(returned, list(self.leaves.items()), self.returned_names, explicit=self.wrt is not None)
+
+    def sizes(self) -> dict[str, int]:
+        """Name the sizes of the problem."""
+        return named_sizes(next(iter(self.leaves.values())).shape, self.arguments)
+
+
+class Loss(Subject):
+    """A function that returns `loss, gradient ...`."""
+
+    joint = True
+
+    def __init__(
+        self,
+        function: Callable[..., Any],
+        arguments: dict[str, Any],
+        program: Program,
+        wrt: list[str] | None = None,
+        name: str = "",
+    ) -> None:
+        leaves = {
+            k: np.asarray(v, dtype=np.float64)
+            for k, v in arguments.items()
+            if isinstance(v, np.ndarray) and v.dtype.kind == "f" and not NOT_LEAVES.search(k)
+        }
+        self.function, self.arguments = function, arguments
+        self.name = name or getattr(function, "__name__", "loss")
+        result = self._call(leaves)
+        if not isinstance(result, tuple) or len(result) < 2 or np.ndim(result[0]) != 0:
+            raise NotCheckable(
+                f"{self.name} should return (loss, gradient), with the loss a single number; it returned "
+                f"{describe(result)}"
+            )
+        names = returned_names(program, function)[1:]
+        gradients = [g for g in result[1:] if g is not None]
+        if wrt:
+            leaves = {k: leaves[k] for k in wrt}
+        elif len(gradients) < len(leaves) and not isinstance(gradients[0], dict):
+            chosen = assign_gradients(tuple(gradients), list(leaves.items()), names)
+            leaves = {k: leaves[k] for k in chosen if k in leaves} or leaves
+        super().__init__(program, leaves)
+        self.returned_names = names
+
+    def _call(self, leaves: dict[str, Array]) -> Any:
+        return call_with(
+            self.function, {k: leaves[k].copy() if k in leaves else fresh(v) for k, v in self.arguments.items()}
+        )
+
+    def loss(self, leaves: dict[str, Array]) -> float:
+        """Run the forward."""
+        self.randomness.rewind()
+        return float(self._call(leaves)[0])
+
+    def backward(self, begin: Callable[[], None], seed: int = 0) -> dict[str, Any]:
+        """Run the user's backward."""
+        del seed  # a loss has no upstream gradient to choose
+        self.randomness.rewind()
+        begin()
+        result = self._call(self.leaves)
+        gradients = result[1] if len(result) == 2 else tuple(result[1:])
+        return assign_gradients(gradients, list(self.leaves.items()), self.returned_names)
+
+    def sizes(self) -> dict[str, int]:
+        """Name the sizes of the problem."""
+        return named_sizes(next(iter(self.leaves.values())).shape, self.arguments)
+
+
+def describe(value: Any) -> str:
+    """Return a value in a few words, for messages.
+
+    >>> describe((np.zeros((2, 3)), None))
+    'a tuple of (an array (2, 3), None)'
+    """
+    if isinstance(value, np.ndarray):
+        return f"an array {value.shape}" + ("" if value.dtype == np.float64 else f" of {value.dtype}")
+    if isinstance(value, tuple):
+        return f"a tuple of ({', '.join(describe(v) for v in value)})"
+    if isinstance(value, dict):
+        return f"a dict with {', '.join(map(str, value))}"
+    return "None" if value is None else f"{type(value).__name__} {value!r}"[:60]
+
+
+def call_with(function: Callable[..., Any], arguments: dict[str, Any]) -> Any:
+    """Call a function with arguments by name, positional-only ones included."""
+    try:
+        parameters = inspect.signature(function).parameters
+    except (TypeError, ValueError):
+        return function(*arguments.values())
+    if any(p.kind is p.VAR_KEYWORD for p in parameters.values()):
+        return function(**arguments)
+    positional = [arguments[n] for n, p in parameters.items() if p.kind is p.POSITIONAL_ONLY and n in arguments]
+    names = {n for n, p in parameters.items() if p.kind in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY)}
+    rest = [v for n, v in arguments.items() if n not in parameters]
+    if rest:  # arguments that the signature does not name (*args): all by position
+        return function(*arguments.values())
+    return function(*positional, **{k: v for k, v in arguments.items() if k in names})
+
+
+@dataclass
+class Binding:
+    """How the parameters of a backward are to be filled: each with an upstream gradient, the cache.
+
+    Or an argument of the forward.
+    """
+
+    roles: list[tuple[str, Any]]
+    outputs: int
+
+    def call(self, backward: Callable[..., Any], upstream: list[Any], result: Any, arguments: dict[str, Any]) -> Any:
+        """Call a backward."""
+        values = []
+        for role, which in self.roles:
+            if role == "upstream":
+                values.append(upstream[which])
+            elif role == "cache":
+                rest = result[self.outputs :] if isinstance(result, tuple) else ()
+                values.append(rest[which] if which < len(rest) else None)
+            elif role == "output":
+                values.append(result[0] if isinstance(result, tuple) else result)
+            else:
+                values.append(arguments[which])
+        return backward(*values)
+
+
+def bind_backward(backward: Callable[..., Any], forward_arguments: list[str], result: Any) -> Binding:
+    """Work out from names and counts what each parameter of a backward expects."""
+    name = getattr(backward, "__name__", "backward")
+    try:
+        parameters = [
+            p
+            for p in inspect.signature(backward).parameters.values()
+            if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)
+        ]
+    except (TypeError, ValueError):
+        return Binding([("upstream", 0), ("cache", 0)], 1)
+    names = [p.name for p in parameters]
+    length = len(result) if isinstance(result, tuple) else 1
+    has_cache = length > 1
+    lower = {a.lower(): a for a in forward_arguments}
+    roles: list[tuple[str, Any] | None] = [None] * len(names)
+    for i, n in enumerate(names):
+        if has_cache and CACHE.match(n) and n not in forward_arguments:
+            roles[i] = ("cache", 0)
+        elif n.lower() in lower:
+            roles[i] = ("argument", lower[n.lower()])
+        elif n.lower() in ("out", "output", "y", "s", "a", "result") and i > 0:
+            roles[i] = ("output", 0)
+    caches = sum(r is not None and r[0] == "cache" for r in roles)
+    free = [i for i, r in enumerate(roles) if r is None and parameters[i].default is inspect.Parameter.empty]
+    looks = [i for i in free if UPSTREAM.match(names[i])] or free[:1]
+    if (
+        has_cache and caches == 0 and len(free) > 1
+    ):  # an unusual name for the cache: the parameter that is not an upstream gradient
+        others = [i for i in free if i not in looks] or free[-1:]
+        roles[others[0]] = ("cache", 0)
+        free = [i for i in free if i != others[0]]
+        looks = [i for i in looks if i in free] or free
+        caches = 1
+    if has_cache and caches == 0 and length == 2 and not any(r and r[0] in ("argument", "output") for r in roles):
+        looks = looks[:1]
+    if not looks and all(r is None or r[0] != "upstream" for r in roles):
+        first = next((i for i, r in enumerate(roles) if r is None or r[0] != "cache"), None)
+        if first is None:
+            raise NotCheckable(f"{name}{tuple(names)} has no parameter for the upstream gradient")
+        looks, roles[first] = [first], None
+    for rank, i in enumerate(looks):
+        roles[i] = ("upstream", rank)
+    outputs = len(looks)
+    free = [i for i in free if i not in looks]
+    rest = 1
+    for i in free:
+        roles[i] = ("cache", rest if caches else rest - 1)
+        rest += 1
+    if outputs > length:
+        raise NotCheckable(f"{name} takes {outputs} upstream gradients, but the forward returned only {length} values")
+    kept = [r for r in roles if r is not None] if None in roles else roles
+    return Binding([r for r in kept if r is not None], outputs)
+
+
+def returned_names(program: Program, function: Callable[..., Any]) -> list[str]:
+    """Names of the variables in the last return statement; "" for expressions."""
+    import ast
+
+    source = program.source(function)
+    if source is None:
+        return []
+    returns = [n for n in ast.walk(source[1]) if isinstance(n, ast.Return) and n.value is not None]
+    if not returns:
+        return []
+    value = max(returns, key=lambda n: n.lineno).value
+    items = value.elts if isinstance(value, ast.Tuple | ast.List) else [value]
+    return [i.id if isinstance(i, ast.Name) else "" for i in items]
+
+
+def assign_gradients(
+    returned: Any, leaves: list[tuple[str, Array]], names: list[str], explicit: bool = False
+) -> dict[str, Any]:
+    """Gradients by leaf: a dict by its keys, a tuple by position.
+
+    Or by names and shapes where there are fewer than leaves.
+    """
+    if isinstance(returned, dict):
+        result = {}
+        for key, value in returned.items():
+            for leaf, _ in leaves:
+                if str(key).lower() == leaf.lower() or leaf.lower().replace("_", "") in stems(str(key)):
+                    result[leaf] = value
+        return result
+    if not isinstance(returned, tuple | list):
+        returned = (returned,)
+        names = names[:1]
+    if len(returned) == len(leaves) or explicit:
+        return {leaf: value for (leaf, _), value in zip(leaves, returned, strict=False)}
+    result = {}
+    left = [leaf for leaf, _ in leaves]
+    shapes = {leaf: array.shape for leaf, array in leaves}
+    for position, value in enumerate(returned):
+        if value is None or isinstance(value, dict | str):
+            continue
+        wanted = stems(names[position]) if position < len(names) else []
+        by_name = [leaf for leaf in left if leaf.lower().replace("_", "") in wanted]
+        by_shape = [leaf for leaf in left if shapes[leaf] == np.shape(value)]
+        chosen = (by_name or by_shape or left[:1])[:1]
+        if chosen:
+            result[chosen[0]] = value
+            left.remove(chosen[0])
+    return result
+
+
+def named_sizes(shape: tuple[int, ...], arguments: dict[str, Any]) -> dict[str, int]:
+    """Return the sizes of a problem under the field's names."""
+    if len(shape) == 4:
+        n, c, h, w = shape
+        sizes = {"N": n, "C": c, "H": h, "W": w, "H*W": h * w, "N*H*W": n * h * w, "C*H*W": c * h * w}
+        groups = arguments.get("G", arguments.get("groups"))
+        if isinstance(groups, int) and groups > 0:
+            sizes["C/G*H*W"] = c // groups * h * w
+        return sizes
+    if len(shape) == 2:
+        return {"N": shape[0], "D": shape[1], "N*D": shape[0] * shape[1]}
+    sizes = {f"size {i}": s for i, s in enumerate(shape)}
+    if shape:
+        sizes["N"] = shape[0]
+    if len(shape) > 2:
+        sizes["D"] = int(np.prod(shape[1:]))
+    return sizes
+
+
+def arguments_by_name(function: Callable[..., Any], inputs: Any) -> dict[str, Any]:
+    """Arguments as a dict by parameter name, from a tuple or a dict."""
+    if isinstance(inputs, dict):
+        return dict(inputs)
+    if not isinstance(inputs, tuple | list):
+        inputs = (inputs,)
+    try:
+        parameters = [p for p in inspect.signature(function).parameters.values() if p.name != "self"]
+    except (TypeError, ValueError):
+        return {f"argument {i + 1}": v for i, v in enumerate(inputs)}
+    positional = [p.name for p in parameters if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)]
+    if len(inputs) > len(positional):
+        if any(p.kind is p.VAR_POSITIONAL for p in parameters):
+            return {
+                **dict(zip(positional, inputs, strict=False)),
+                **{f"argument {i + 1}": v for i, v in enumerate(inputs) if i >= len(positional)},
+            }
+        raise ArgumentError(
+            f"{getattr(function, '__name__', 'forward')} takes {len(positional)} arguments "
+            f"({', '.join(positional)}), but the inputs hold {len(inputs)}"
+        )
+    return dict(zip(positional, inputs, strict=False))

@@ -1,0 +1,150 @@
+"""What the words on a command line mean: names and options become layers, optimizers, schedules, losses."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from ..errors import ArgumentError
+from .recipes import Recipe
+
+if TYPE_CHECKING:
+    from ..layers.base import Layer
+    from ..losses import Loss
+    from ..optim import Optimizer
+
+NORMS = {"none": None, "batch": "BatchNorm", "layer": "LayerNorm"}
+ACTIVATIONS = {
+    "relu": "ReLU",
+    "leaky-relu": "LeakyReLU",
+    "elu": "ELU",
+    "gelu": "GELU",
+    "sigmoid": "Sigmoid",
+    "tanh": "Tanh",
+    "swish": "Swish",
+}
+
+
+def layers(chosen: Recipe, classes: int) -> list[Layer]:
+    """Return the layers of a fully connected net."""
+    from .. import init
+    from ..models import fully_connected
+
+    norm = _one_of("norm", chosen.norm, NORMS)
+    name, options = named(chosen.init)
+    return fully_connected(
+        widths(chosen.hidden),
+        classes=classes,
+        norm=_layer(norm) if norm else None,
+        activation=_layer(_one_of("activation", chosen.activation.replace("_", "-"), ACTIVATIONS)),
+        drop_prob=chosen.drop_prob,
+        init=init.by_name(name, **options),
+    )
+
+
+def optimizer(chosen: Recipe, typed: Mapping[str, Any], recipe: Recipe) -> Optimizer:
+    """Return the optimizer; the recipe's rates go with the recipe's optimizer only."""
+    from .. import optim
+
+    name, options = named(chosen.optimizer)
+    if "lr" in typed or name == recipe.optimizer:
+        options.setdefault("lr", chosen.lr)
+    if "weight_decay" in typed or name == "adamw":
+        options.setdefault("weight_decay", chosen.weight_decay)
+    return optim.by_name(name, **options)
+
+
+def schedule(chosen: Recipe) -> Any:
+    """Return the schedule, after a warm-up if one was asked for."""
+    from .. import schedule as schedules
+
+    name, options = named(chosen.schedule)
+    made = schedules.by_name(name, **options)
+    return schedules.WarmUp(chosen.warmup, then=made) if chosen.warmup else made
+
+
+def loss(chosen: Recipe, typed: Mapping[str, Any]) -> Loss:
+    """Return the loss."""
+    from .. import losses
+
+    _one_of("loss", chosen.loss, {"softmax": 0, "svm": 0})
+    if chosen.loss == "softmax":
+        return losses.SoftmaxLoss(label_smoothing=chosen.label_smoothing)
+    if "label_smoothing" in typed:
+        raise ArgumentError(f"--label-smoothing: belongs to --loss softmax, got --loss {chosen.loss}")
+    return losses.SVMLoss()
+
+
+def widths(text: str) -> list[int]:
+    """Return the widths in "100,100"; none in "none".
+
+    Examples
+    --------
+    >>> widths("512,256"), widths("none")
+    ([512, 256], [])
+    """
+    if text in ("none", ""):
+        return []
+    try:
+        return [int(part) for part in text.split(",")]
+    except ValueError:
+        raise ArgumentError(f"--hidden: expected widths such as 100,100, or none, got {text!r}") from None
+
+
+def size(value: float | None) -> int | float | None:
+    """Return a size of a split: a count as a whole number, a fraction as it is.
+
+    Examples
+    --------
+    >>> size(1000.0), size(0.1), size(None)
+    (1000, 0.1, None)
+    """
+    return int(value) if value is not None and float(value).is_integer() else value
+
+
+def pixels(text: str | None) -> tuple[int, int] | None:
+    """Return height and width from "32x48".
+
+    Examples
+    --------
+    >>> pixels("32x48")
+    (32, 48)
+    """
+    if text is None:
+        return None
+    found = re.fullmatch(r"(\d+)x(\d+)", text)
+    if not found:
+        raise ArgumentError(f"--image-size: expected height x width such as 32x32, got {text!r}")
+    return int(found[1]), int(found[2])
+
+
+def named(text: str) -> tuple[str, dict[str, Any]]:
+    """Return the name and the options in "name:option=number,option=number".
+
+    Examples
+    --------
+    >>> named("step:every=0.3,gamma=0.1"), named("adam")
+    (('step', {'every': 0.3, 'gamma': 0.1}), ('adam', {}))
+    """
+    name, _, rest = text.partition(":")
+    options: dict[str, Any] = {}
+    for part in rest.split(",") if rest else []:
+        option, _, value = part.partition("=")
+        try:
+            options[option.strip().replace("-", "_")] = float(value)
+        except ValueError:
+            raise ArgumentError(f"{text!r}: expected name:option=number,..., got {part!r}") from None
+    return name, options
+
+
+def _layer(name: str) -> Layer:
+    from ..layers.base import Layer
+
+    return Layer.registry[name]()
+
+
+def _one_of(option: str, name: str, table: Mapping[str, Any]) -> Any:
+    if name not in table:
+        raise ArgumentError(f"--{option}: expected one of {', '.join(table)}, got {name!r}")
+    return table[name]

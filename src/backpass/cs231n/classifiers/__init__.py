@@ -1,0 +1,1 @@
+"""The course's nets, `params` and `loss(X, y=None)`, run by a `backpass.Model`."""

@@ -1,0 +1,155 @@
+"""Pairs of layers that one kernel computes together.
+
+The list of layers that the user wrote does not change, nor do the results beyond rounding; the array between the two
+layers is never written.  A model looks pairs up here when it plans its programs; `Model.inspection_plan` leaves
+fusion out.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from .. import native
+from .affine import Affine
+from .base import Array, Call, Layer
+from .batchnorm import BatchNorm
+from .conv import Conv
+from .groupnorm import GroupNorm
+from .layernorm import LayerNorm
+from .relu import ReLU
+from .spatial_batchnorm import SpatialBatchNorm
+
+
+@dataclass(frozen=True)
+class Fusion:
+    """The kernels of a pair; `layers`, `p`, `g`, `s`, `c` are sequences with an entry for each of the two.
+
+    Attributes
+    ----------
+    forward : (out, x, layers, p, g, s, c) -> Call
+    backward : (dx, dout, x, out, layers, p, g, s, c) -> Call
+    infer : (out, x, layers, p, s) -> Call
+    reads : tuple of {"x", "out"}
+        What the backward reads besides the caches.
+    """
+
+    forward: Callable[..., Call]
+    backward: Callable[..., Call]
+    infer: Callable[..., Call]
+    reads: tuple[str, ...] = ("x", "out")
+
+
+FUSIONS: dict[tuple[type[Layer], ...], Fusion] = {}
+
+
+def _affine_relu_forward(out: Array, x: Array, layers: Any, p: Any, g: Any, s: Any, c: Any) -> Call:
+    return native.affine_forward(out, x, p[0].w, p[0].b, 1)
+
+
+def _affine_relu_backward(
+    dx: Any, dout: Array, x: Array, out: Array, layers: Any, p: Any, g: Any, s: Any, c: Any
+) -> Call:
+    return native.affine_relu_backward(dx, g[0].w, g[0].b, dout, x, p[0].w, out)
+
+
+def _affine_relu_infer(out: Array, x: Array, layers: Any, p: Any, s: Any) -> Call:
+    return native.affine_forward(out, x, p[0].w, p[0].b, 1)
+
+
+FUSIONS[Affine, ReLU] = Fusion(_affine_relu_forward, _affine_relu_backward, _affine_relu_infer)
+
+
+def _batchnorm_relu_forward(out: Array, x: Array, layers: Any, p: Any, g: Any, s: Any, c: Any) -> Call:
+    return native.batchnorm_forward(out, c[0].mean, c[0].var, c[0].rstd, x, p[0].gamma, p[0].beta, layers[0].eps, 1)
+
+
+def _batchnorm_relu_backward(
+    dx: Any, dout: Array, x: Array, out: Array, layers: Any, p: Any, g: Any, s: Any, c: Any
+) -> Call:
+    return native.batchnorm_backward(dx, g[0].gamma, g[0].beta, dout, x, p[0].gamma, c[0].mean, c[0].rstd, out)
+
+
+def _batchnorm_relu_infer(out: Array, x: Array, layers: Any, p: Any, s: Any) -> Call:
+    return native.batchnorm_infer(out, x, p[0].gamma, p[0].beta, s[0].mean, s[0].var, layers[0].eps, 1)
+
+
+FUSIONS[BatchNorm, ReLU] = Fusion(_batchnorm_relu_forward, _batchnorm_relu_backward, _batchnorm_relu_infer)
+
+
+def _layernorm_relu_forward(out: Array, x: Array, layers: Any, p: Any, g: Any, s: Any, c: Any) -> Call:
+    return native.layernorm_forward(out, c[0].mean, c[0].rstd, x, p[0].gamma, p[0].beta, layers[0].eps, 1)
+
+
+def _layernorm_relu_backward(
+    dx: Any, dout: Array, x: Array, out: Array, layers: Any, p: Any, g: Any, s: Any, c: Any
+) -> Call:
+    return native.layernorm_backward(dx, g[0].gamma, g[0].beta, dout, x, p[0].gamma, c[0].mean, c[0].rstd, out)
+
+
+def _layernorm_relu_infer(out: Array, x: Array, layers: Any, p: Any, s: Any) -> Call:
+    return native.layernorm_forward(out, None, None, x, p[0].gamma, p[0].beta, layers[0].eps, 1)
+
+
+FUSIONS[LayerNorm, ReLU] = Fusion(_layernorm_relu_forward, _layernorm_relu_backward, _layernorm_relu_infer)
+
+
+def _conv_relu_forward(out: Array, x: Array, layers: Any, p: Any, g: Any, s: Any, c: Any) -> Call:
+    call: Call = layers[0].bind_forward(out, x, p[0], relu=True)
+    return call
+
+
+def _conv_relu_backward(
+    dx: Any, dout: Array, x: Array, out: Array, layers: Any, p: Any, g: Any, s: Any, c: Any
+) -> Call:
+    call: Call = layers[0].bind_backward(dx, dout, x, p[0], g[0], out)
+    return call
+
+
+def _conv_relu_infer(out: Array, x: Array, layers: Any, p: Any, s: Any) -> Call:
+    call: Call = layers[0].bind_forward(out, x, p[0], relu=True)
+    return call
+
+
+FUSIONS[Conv, ReLU] = Fusion(_conv_relu_forward, _conv_relu_backward, _conv_relu_infer)
+
+
+def _spatial_batchnorm_relu_forward(out: Array, x: Array, layers: Any, p: Any, g: Any, s: Any, c: Any) -> Call:
+    saved = (c[0].mean, c[0].var, c[0].rstd)
+    return native.spatial_batchnorm_forward(out, *saved, x, p[0].gamma, p[0].beta, layers[0].eps, 1)
+
+
+def _spatial_batchnorm_relu_backward(
+    dx: Any, dout: Array, x: Array, out: Array, layers: Any, p: Any, g: Any, s: Any, c: Any
+) -> Call:
+    saved = (c[0].mean, c[0].rstd)
+    return native.spatial_batchnorm_backward(dx, g[0].gamma, g[0].beta, dout, x, p[0].gamma, *saved, out)
+
+
+def _spatial_batchnorm_relu_infer(out: Array, x: Array, layers: Any, p: Any, s: Any) -> Call:
+    return native.spatial_batchnorm_infer(out, x, p[0].gamma, p[0].beta, s[0].mean, s[0].var, layers[0].eps, 1)
+
+
+FUSIONS[SpatialBatchNorm, ReLU] = Fusion(
+    _spatial_batchnorm_relu_forward, _spatial_batchnorm_relu_backward, _spatial_batchnorm_relu_infer
+)
+
+
+def _groupnorm_relu_forward(out: Array, x: Array, layers: Any, p: Any, g: Any, s: Any, c: Any) -> Call:
+    settings = (layers[0].groups, layers[0].eps, 1)
+    return native.groupnorm_forward(out, c[0].mean, c[0].rstd, x, p[0].gamma, p[0].beta, *settings)
+
+
+def _groupnorm_relu_backward(
+    dx: Any, dout: Array, x: Array, out: Array, layers: Any, p: Any, g: Any, s: Any, c: Any
+) -> Call:
+    return native.groupnorm_backward(dx, g[0].gamma, g[0].beta, dout, x, p[0].gamma, c[0].mean, c[0].rstd, out)
+
+
+def _groupnorm_relu_infer(out: Array, x: Array, layers: Any, p: Any, s: Any) -> Call:
+    settings = (layers[0].groups, layers[0].eps, 1)
+    return native.groupnorm_forward(out, None, None, x, p[0].gamma, p[0].beta, *settings)
+
+
+FUSIONS[GroupNorm, ReLU] = Fusion(_groupnorm_relu_forward, _groupnorm_relu_backward, _groupnorm_relu_infer)

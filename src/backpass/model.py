@@ -1,0 +1,664 @@
+"""A list of layers bound to memory: one flat vector of parameters, one of gradients, one of running statistics.
+
+`Model` checks the shapes, draws the first weights and hands out named views.  For each batch size it plans once
+which array lies where and strings the layers' bound calls into programs; after that a step allocates nothing.
+
+    scores = model.forward(x)             # training forward: saves what the backward needs
+    loss, dscores = bp.softmax_loss(scores, y)
+    model.backward(dscores)               # fills model.grads
+    model.update()                        # running statistics, and the step that dropout counts by
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from . import native
+from .arena import Wanted, aligned_bytes, carve, place
+from .errors import ArgumentError, BackpassError, DTypeError, ShapeError
+from .layers.base import Array, Cache, Call, Declared, Layer, Shape, require
+from .layers.fusion import FUSIONS, Fusion
+
+if TYPE_CHECKING:
+    from .data.preprocess import Preprocess
+
+GROUPS = ("weight", "bias", "gamma", "beta")
+INFER_BATCH = 256  # rows per prediction program: enough to fill the kernels, little memory
+
+
+@dataclass(frozen=True)
+class Unit:
+    """What runs as one: a layer, or two layers that a fused kernel computes together."""
+
+    first: int
+    last: int
+    fusion: Fusion | None = None
+
+
+@dataclass
+class Plan:
+    """Everything bound for one batch size: arrays to fill and read, and the calls that lead from one to the other."""
+
+    x: Array
+    scores: Array
+    dscores: Array
+    dx: Array | None
+    forward: list[Call]
+    backward: list[Call]
+    update: list[Call]
+    caches: list[Cache]
+    outs: list[Array | None]  # per layer; None where fusion leaves it out
+    douts: list[Array | None]
+    arena_bytes: int
+
+
+class Model:
+    """A net: layers, their parameters, and the programs that run them.
+
+    Parameters
+    ----------
+    layers : sequence of Layer
+        Such as `bp.models.fully_connected([100], classes=10)` returns.
+    input_shape : tuple of int
+        Shape of one sample, without the batch dimension.
+    seed : int
+        Decides the first weights, and the numbers that dropout draws.
+    dtype : {"float32", "float64"}
+        Of every parameter and activation.
+    kernels : bool
+        False runs every layer's NumPy reference, whatever is installed.
+    preprocess : Preprocess, optional
+        What `predict` does to raw samples first; a Trainer sets it.
+
+    Attributes
+    ----------
+    params, grads, state : ndarray
+        Flat vectors; `named_params()` and so on give the views. Weights come first, then biases, gammas and betas, so
+        that `groups` are slices.
+    step : int
+        How many updates were made; dropout draws by it.
+
+    Raises
+    ------
+    ShapeError
+        If a layer does not fit the one before it; the message says which.
+
+    Examples
+    --------
+    >>> import backpass as bp
+    >>> model = bp.Model([bp.Affine(8), bp.ReLU(), bp.Affine(3)], input_shape=(4,), seed=0)
+    >>> model.params.size
+    67
+    >>> model.infer(np.ones((2, 4))).shape
+    (2, 3)
+    """
+
+    def __init__(
+        self,
+        layers: Sequence[Layer],
+        input_shape: Sequence[int],
+        *,
+        seed: int = 0,
+        dtype: Any = "float32",
+        kernels: bool = True,
+        preprocess: Preprocess | None = None,
+    ) -> None:
+        self.layers = tuple(layers)
+        require(len(self.layers) > 0, "Model", "layers", "at least one layer", list(layers))
+        for layer in self.layers:
+            require(isinstance(layer, Layer), "Model", "layers", "layer objects such as bp.ReLU()", layer)
+        self.input_shape = _sample_shape(input_shape)
+        require(isinstance(seed, (int, np.integer)) and 0 <= seed < 2**63, "Model", "seed", "a whole number >= 0", seed)
+        self.seed = int(seed)
+        self.dtype = _real_dtype(dtype)
+        self.kernels = bool(kernels) and native.available
+        self.preprocess = preprocess
+
+        declared = [d for _, d in self._declare(2)]  # parameters and state do not depend on the batch size
+        self.output_shape = declared[-1].out[1:]
+        self.params, self.p, self.groups = _flat_params(declared, self.dtype)
+        self.grads, self.g, _ = _flat_params(declared, self.dtype)
+        self.state, self.s = _flat_state(declared, self.dtype)
+        for i, d in enumerate(declared):
+            for j, (name, param) in enumerate(d.params.items()):
+                rng = np.random.Generator(np.random.Philox(key=[self.seed, i << 16 | j]))
+                vars(self.p[i])[name][...] = param.init(rng, param.shape)
+            for name, (_, value) in d.state.items():
+                vars(self.s[i])[name][...] = value
+        self._random = np.zeros((len(self.layers), 3), np.uint64)
+        self._random[:, 0] = self.seed
+        self._random[:, 1] = np.arange(len(self.layers))
+        self._plans: dict[tuple[int, bool], Plan] = {}
+        self._infer_plans: dict[int, tuple[Array, Array, Any]] = {}
+        self._arena = self._infer_arena = np.zeros(0, np.uint8)
+        self._current: Plan | None = None  # of the last forward
+        self._went_back = False  # whether its activations are used up
+
+    # -- names ----------------------------------------------------------------------------------------------------
+
+    def named_params(self) -> dict[str, Array]:
+        """Return views of the parameters by name, such as ``"0.w"``: layer number, then parameter.
+
+        Examples
+        --------
+        >>> import backpass as bp
+        >>> {name: view.shape for name, view in bp.Model([bp.Affine(3)], (4,)).named_params().items()}
+        {'0.w': (4, 3), '0.b': (3,)}
+        """
+        return _named(self.p)
+
+    def named_grads(self) -> dict[str, Array]:
+        """Return views of the gradients by the names of `named_params`."""
+        return _named(self.g)
+
+    def named_state(self) -> dict[str, Array]:
+        """Return views of the running statistics by name, such as ``"1.mean"``."""
+        return _named(self.s)
+
+    @property
+    def step(self) -> int:
+        """How many updates were made."""
+        return int(self._random[0, 2])
+
+    @step.setter
+    def step(self, value: int) -> None:
+        self._random[:, 2] = value
+
+    # -- training -------------------------------------------------------------------------------------------------
+
+    def forward(self, x: Any) -> Array:
+        """Compute the scores of a training batch and save what `backward` needs.
+
+        Parameters
+        ----------
+        x : array (N, *input_shape)
+            Finite numbers; cast to the model's dtype.
+
+        Returns
+        -------
+        ndarray (N, *output_shape)
+            A copy of the scores.
+
+        Raises
+        ------
+        ShapeError, DTypeError, ArgumentError
+            If x has another shape, is not numeric, or holds NaN or infinity. Nothing is changed then.
+        """
+        x = self._check_input(x)
+        plan = self.plan(len(x))
+        plan.x[...] = x
+        self._current = None
+        _run(plan.forward)
+        self._current, self._went_back = plan, False
+        return plan.scores.copy()
+
+    def backward(self, dscores: Any) -> Array:
+        """Go back from the gradient of the scores: fill `grads` and return the gradient of the input.
+
+        Parameters
+        ----------
+        dscores : array
+            Gradient of the loss by the scores that the last `forward` returned; same shape.
+
+        Returns
+        -------
+        ndarray (N, *input_shape)
+            A copy of dx.
+
+        Raises
+        ------
+        ArgumentError
+            If there was no forward since the last backward, which lays gradients where the activations were.
+        ShapeError
+            If dscores has not the shape of the scores.
+        """
+        plan = self._current
+        if plan is None or self._went_back:
+            got = "none" if plan is None else "a second backward"
+            raise ArgumentError(f"Model.backward: expected a forward(x) before each backward, got {got}")
+        dscores = np.asarray(dscores)
+        if dscores.shape != plan.scores.shape:
+            raise ShapeError(
+                f"Model.backward: expected dscores of the scores' shape {plan.scores.shape}, got {dscores.shape}"
+            )
+        plan.dscores[...] = dscores
+        self.grads[...] = 0
+        self._went_back = True
+        _run(plan.backward)
+        assert plan.dx is not None
+        return plan.dx.copy()
+
+    def update(self) -> None:
+        """Fold the last forward into the running statistics and count the step."""
+        if self._current is None:
+            raise ArgumentError("Model.update: expected a forward(x) before it, got none")
+        _run(self._current.update)
+        self.step += 1
+
+    # -- prediction -----------------------------------------------------------------------------------------------
+
+    def infer(self, x: Any) -> Array:
+        """Compute scores for prediction: running statistics instead of the batch's, no dropout, nothing saved.
+
+        Parameters
+        ----------
+        x : array (N, *input_shape)
+            Any N, also 0; already preprocessed.
+
+        Returns
+        -------
+        ndarray (N, *output_shape)
+        """
+        x = self._check_input(x, empty=True)
+        return self._infer(x, lambda into, rows: into.__setitem__(..., rows))
+
+    def predict_scores(self, x: Any) -> Array:
+        """Compute the scores of raw samples, which the model's `preprocess` treats first.
+
+        Parameters
+        ----------
+        x : array (N, *sample shape)
+            As in the data set: uint8 pictures, say.
+
+        Returns
+        -------
+        ndarray (N, *output_shape)
+        """
+        if self.preprocess is None:
+            return self.infer(x)
+        x = np.asarray(x)
+        sample = self.preprocess.shift.shape
+        if x.ndim < 1 or x.shape[1:] != sample:
+            wanted = ", ".join(map(str, sample))
+            raise ShapeError(f"Model.predict: expected x of shape (N, {wanted}), got {x.shape}")
+        if x.dtype.kind == "f" and not np.isfinite(x).all():
+            raise ArgumentError("Model.predict: expected finite numbers in x, got NaN or infinity")
+        apply = self.preprocess.apply
+        return self._infer(x, lambda into, rows: apply(rows, out=into))
+
+    def predict(self, x: Any) -> Array:
+        """Return the class with the highest score for each raw sample.
+
+        Parameters
+        ----------
+        x : array (N, *sample shape)
+
+        Returns
+        -------
+        ndarray (N,) of int64
+        """
+        return self.predict_scores(x).reshape(len(x), int(np.prod(self.output_shape))).argmax(axis=1)
+
+    def _infer(self, x: Array, fill: Any) -> Array:
+        out = np.empty((len(x), *self.output_shape), self.dtype)
+        for start in range(0, len(x), INFER_BATCH):
+            rows = x[start : start + INFER_BATCH]
+            into, scores, program = self._infer_plan(len(rows))
+            fill(into, rows)
+            program.run()
+            out[start : start + len(rows)] = scores
+        return out
+
+    # -- plans ----------------------------------------------------------------------------------------------------
+
+    def plan(self, batch: int, *, input_gradient: bool = True) -> Plan:
+        """Return the arrays and calls for a batch size, planned once and kept.
+
+        Parameters
+        ----------
+        batch : int
+            N.
+        input_gradient : bool
+            Whether the backward goes on to the input; training does not need it.
+
+        Raises
+        ------
+        ShapeError
+            If a layer cannot train on such a batch (batch norm on a single sample).
+        """
+        key = (batch, input_gradient)
+        if key not in self._plans:
+            if len(self._plans) >= 8:  # batch sizes rarely vary: whoever varies them gets the last few for free
+                self._plans.pop(next(iter(self._plans)))
+            self._plans[key] = self._make_plan(batch, input_gradient=input_gradient, fuse=True, keep=False)
+        return self._plans[key]
+
+    def inspection_plan(self, batch: int) -> Plan:
+        """Return a plan that fuses nothing and keeps every activation and gradient, to look at."""
+        return self._make_plan(batch, input_gradient=True, fuse=False, keep=True)
+
+    def _declare(self, batch: int) -> Iterator[tuple[Shape, Declared]]:
+        """Yield each layer's input shape and declaration; a misfit says where it is."""
+        x: Shape = (batch, *self.input_shape)
+        for i, layer in enumerate(self.layers):
+            try:
+                declared = layer.declare(x)
+            except ShapeError as error:
+                raise ShapeError(self._located(i, str(error))) from None
+            yield x, declared
+            x = declared.out
+
+    def _located(self, i: int, message: str) -> str:
+        name = type(self.layers[i]).__name__
+        after = f", after {type(self.layers[i - 1]).__name__}" if i else ", the first"
+        return message.replace(f"{name}:", f"{name} (layer {i}{after}):", 1)
+
+    def _units(self, *, fuse: bool) -> list[Unit]:
+        units: list[Unit] = []
+        i = 0
+        while i < len(self.layers):
+            pair = tuple(type(layer) for layer in self.layers[i : i + 2])
+            if fuse and self.kernels and pair in FUSIONS:
+                units.append(Unit(i, i + 1, FUSIONS[pair]))
+                i += 2
+            else:
+                units.append(Unit(i, i))
+                i += 1
+        return units
+
+    def _make_plan(self, batch: int, *, input_gradient: bool, fuse: bool, keep: bool) -> Plan:
+        shapes, declared = zip(*self._declare(batch), strict=True)
+        for i, (layer, shape) in enumerate(zip(self.layers, shapes, strict=True)):
+            try:
+                layer.check_batch(shape)
+            except ShapeError as error:
+                raise ShapeError(self._located(i, str(error))) from None
+        units = self._units(fuse=fuse)
+        views = [u.fusion is None and self.layers[u.first].is_view(training=True) for u in units]
+
+        # When is what alive? Unit i runs forward at time i and backward at time 2U - i; the loss runs at U.
+        U = len(units)
+        wanted: list[Wanted] = []
+
+        def want(shape: Shape, first: int, last: int, dtype: Any = self.dtype) -> int:
+            wanted.append(Wanted(shape, np.dtype(dtype), 0 if keep else first, 2 * U if keep else last))
+            return len(wanted) - 1
+
+        def stretch(i: int, last: int) -> None:
+            old = wanted[i]
+            wanted[i] = Wanted(old.shape, old.dtype, old.first, max(old.last, last))
+
+        x_at = want(shapes[0], 0, 0)
+        outs_at: list[int] = []  # per unit; a view has the index of the array that it views
+        for i, unit in enumerate(units):
+            source = outs_at[-1] if i else x_at
+            native_unit = self._has_kernels(unit)
+            reads = unit.fusion.reads if unit.fusion else declared[unit.first].reads
+            stretch(source, i)
+            if not views[i] and ("x" in reads or not native_unit):
+                stretch(source, 2 * U - i)
+            if views[i]:
+                outs_at.append(source)
+            else:
+                out = declared[unit.last].out
+                keeps_out = "out" in reads or not native_unit
+                outs_at.append(want(out, i, 2 * U - i if keeps_out else i))
+        stretch(outs_at[-1], U)
+        douts_at = [0] * U
+        for i in reversed(range(U)):
+            if i + 1 < U and views[i + 1]:
+                douts_at[i] = douts_at[i + 1]
+                stretch(douts_at[i], 2 * U - i)
+            else:
+                douts_at[i] = want(declared[units[i].last].out, 2 * U - i - 1, 2 * U - i)
+        dx_at = -1
+        if input_gradient and views[0]:
+            dx_at = douts_at[0]
+            stretch(dx_at, 2 * U)
+        elif input_gradient:
+            dx_at = want(shapes[0], 2 * U, 2 * U)
+        caches_at: list[dict[str, int]] = [{} for _ in self.layers]
+        for i, unit in enumerate(units):
+            for j in range(unit.first, unit.last + 1):
+                last = 2 * U if declared[j].state else 2 * U - i  # the update, after the backward, reads it once more
+                for name, spec in declared[j].cache.items():
+                    shape, dtype = spec if spec and isinstance(spec[-1], str) else (spec, self.dtype)
+                    caches_at[j][name] = want(shape, i, last, dtype)
+
+        offsets, size_bytes = place(wanted)
+        if keep:
+            memory = aligned_bytes(size_bytes)
+        else:
+            if len(self._arena) < size_bytes:
+                self._arena = aligned_bytes(size_bytes)
+                self._plans.clear()  # they lie in the smaller arena; most programs never meet a larger batch
+            memory = self._arena
+        arrays = carve(memory, wanted, offsets)
+
+        caches = [Cache(**{name: arrays[at] for name, at in names.items()}) for names in caches_at]
+        for cache, d, row in zip(caches, declared, self._random, strict=True):
+            if d.random:
+                cache.random = row
+        plan = Plan(
+            x=arrays[x_at],
+            scores=arrays[outs_at[-1]].reshape(declared[-1].out),
+            dscores=arrays[douts_at[-1]],
+            dx=arrays[dx_at].reshape(shapes[0]) if input_gradient else None,
+            forward=[],
+            backward=[],
+            update=[],
+            caches=caches,
+            outs=[None] * len(self.layers),
+            douts=[None] * len(self.layers),
+            arena_bytes=size_bytes,
+        )
+        x = plan.x
+        pending: list[Call] = []
+        for i, unit in enumerate(units):
+            out = arrays[outs_at[i]].reshape(declared[unit.last].out)
+            dout = arrays[douts_at[i]].reshape(out.shape)
+            dx: Array | None = plan.dx
+            if i:
+                dx = arrays[douts_at[i - 1]].reshape(x.shape)
+            plan.outs[unit.last], plan.douts[unit.last] = out, dout
+            if not views[i]:
+                forward, backward = self._bind(unit, out, dout, x, dx, caches)
+                plan.forward.append(forward)
+                if dx is not None or any(vars(self.p[j]) for j in range(unit.first, unit.last + 1)):
+                    pending.append(backward)
+            for j in range(unit.first, unit.last + 1):
+                layer, s, c = self.layers[j], self.s[j], caches[j]
+                if vars(s):
+                    update = layer.update_kernel(s, c) if self.kernels and layer.has_kernels() else None
+                    plan.update.append(update or partial(layer.update, s, c))
+            x = out
+        plan.backward = pending[::-1]
+        return plan
+
+    def _has_kernels(self, unit: Unit) -> bool:
+        return unit.fusion is not None or (self.kernels and self.layers[unit.first].has_kernels())
+
+    def _bind(
+        self, unit: Unit, out: Array, dout: Array, x: Array, dx: Array | None, caches: list[Cache]
+    ) -> tuple[Call, Call]:
+        i, layer = unit.first, self.layers[unit.first]
+        p, g, s, c = self.p[i], self.g[i], self.s[i], caches[i]
+        if unit.fusion:
+            span = slice(unit.first, unit.last + 1)
+            parts = (self.layers[span], self.p[span], self.g[span], self.s[span], caches[span])
+            return unit.fusion.forward(out, x, *parts), unit.fusion.backward(dx, dout, x, out, *parts)
+        forward = backward = None
+        if self._has_kernels(unit):
+            forward = layer.forward_kernel(out, x, p, s, c)
+            backward = layer.backward_kernel(dx, dout, x, out, p, g, c)
+        return (
+            forward or partial(layer.reference_forward, out, x, p, s, c),
+            backward or partial(layer.reference_backward, dx, dout, p, g, c),
+        )
+
+    def _infer_plan(self, batch: int) -> tuple[Array, Array, Any]:
+        if batch in self._infer_plans:
+            return self._infer_plans[batch]
+        shapes, declared = zip(*self._declare(batch), strict=True)
+        units = self._units(fuse=True)
+        wanted = [Wanted(shapes[0], self.dtype, 0, 0)]
+        at: list[int] = [0]
+        for i, unit in enumerate(units):
+            old = wanted[at[-1]]
+            wanted[at[-1]] = Wanted(old.shape, old.dtype, old.first, i)
+            if unit.fusion is None and self.layers[unit.first].is_view(training=False):
+                at.append(at[-1])
+            else:
+                wanted.append(Wanted(declared[unit.last].out, self.dtype, i, i + 1))
+                at.append(len(wanted) - 1)
+        offsets, size_bytes = place(wanted)
+        if len(self._infer_arena) < size_bytes:
+            self._infer_arena = aligned_bytes(size_bytes)
+            self._infer_plans.clear()
+        if len(self._infer_plans) >= 8:
+            self._infer_plans.pop(next(iter(self._infer_plans)))
+        arrays = carve(self._infer_arena, wanted, offsets)
+        calls: list[Call] = []
+        x = arrays[0]
+        for i, unit in enumerate(units):
+            j, layer = unit.first, self.layers[unit.first]
+            out = arrays[at[i + 1]].reshape(declared[unit.last].out)
+            if at[i + 1] != at[i]:
+                call: Call | None = None
+                if unit.fusion:
+                    span = slice(unit.first, unit.last + 1)
+                    call = unit.fusion.infer(out, x, self.layers[span], self.p[span], self.s[span])
+                elif self._has_kernels(unit):
+                    call = layer.infer_kernel(out, x, self.p[j], self.s[j])
+                calls.append(call or partial(layer.reference_infer, out, x, self.p[j], self.s[j]))
+            x = out
+        self._infer_plans[batch] = (arrays[0], x, native.Program(calls))
+        return self._infer_plans[batch]
+
+    # -- checks and words -------------------------------------------------------------------------------------------
+
+    def _check_input(self, x: Any, *, empty: bool = False) -> Array:
+        x = np.asarray(x)
+        wanted = ", ".join(map(str, self.input_shape))
+        if x.dtype.kind not in "fiub":
+            raise DTypeError(f"Model: expected x to hold numbers, got dtype {x.dtype}")
+        if x.ndim != 1 + len(self.input_shape) or x.shape[1:] != self.input_shape:
+            raise ShapeError(f"Model: expected x of shape (N, {wanted}), got {x.shape}")
+        if len(x) == 0 and not empty:
+            raise ShapeError(f"Model: expected at least one sample in x, got shape {x.shape}")
+        if x.dtype.kind == "f" and x.size:
+            most = min(np.finfo(self.dtype).max, np.finfo(x.dtype).max)  # float64 may hold what float32 does not
+            if not (x.min() >= -most and x.max() <= most):  # False for NaN; a test of each element would copy x
+                bad = tuple(int(i) for i in np.argwhere(~(np.abs(x) <= most))[0])
+                raise ArgumentError(f"Model: expected finite {self.dtype.name} numbers in x, got {x[bad]} at {bad}")
+        return x
+
+    def summary(self, batch: int = 64) -> str:
+        """Return a table of layers, shapes, parameters and kernels, and the memory that training takes.
+
+        Parameters
+        ----------
+        batch : int
+            The batch size to reckon with.
+
+        Examples
+        --------
+        >>> import backpass as bp
+        >>> print(bp.Model([bp.Affine(3)], (4,)).summary().splitlines()[0])
+        layer              output                 parameters  runs as
+        """
+        lines = [f"{'layer':<18} {'output':<22} {'parameters':>10}  runs as"]
+        fused = {j for unit in self._units(fuse=True) if unit.fusion for j in range(unit.first + 1, unit.last + 1)}
+        for i, (layer, (x, d)) in enumerate(zip(self.layers, self._declare(batch), strict=True)):
+            count = sum(int(np.prod(p.shape)) for p in d.params.values())
+            if i in fused:
+                how = "fused with the layer above"
+            elif layer.is_view(training=True):
+                how = "a view"
+            else:
+                how = layer.runs_as(x) if self.kernels and layer.has_kernels() else "NumPy reference"
+            name = f"{i} {type(layer).__name__}"
+            lines.append(f"{name:<18} {'(' + ', '.join(map(str, ('N', *d.out[1:]))) + ')':<22} {count:>10,}  {how}")
+        plan = self.plan(batch, input_gradient=False)
+        lines.append(
+            f"{self.params.size:,} parameters, {self.state.size:,} running statistics, {self.dtype.name}; batch {batch}: "
+            f"{_human_bytes(plan.arena_bytes)} activations, "
+            f"{_human_bytes(self.params.nbytes + self.grads.nbytes + self.state.nbytes)} parameters and gradients; "
+            f"kernels: {native.isa if self.kernels else 'off'}"
+        )
+        return "\n".join(lines)
+
+    def __repr__(self) -> str:
+        return (
+            f"Model({list(self.layers)!r}, input_shape={self.input_shape}, seed={self.seed}, dtype={self.dtype.name!r})"
+        )
+
+
+def _run(calls: Sequence[Call]) -> None:
+    for call in calls:
+        call()
+
+
+def _human_bytes(count: int) -> str:
+    for unit in ("B", "KiB", "MiB"):
+        if count < 1024:
+            return f"{count:.0f} {unit}" if unit == "B" else f"{count:.1f} {unit}"
+        count = count / 1024  # type: ignore[assignment]
+    return f"{count:.2f} GiB"
+
+
+def _sample_shape(shape: Sequence[int]) -> Shape:
+    try:
+        sizes = tuple(int(size) for size in shape)
+    except TypeError:
+        raise ShapeError(f"Model: input_shape: expected a tuple of sizes such as (3, 32, 32), got {shape!r}") from None
+    if not sizes or any(size < 1 for size in sizes):
+        raise ShapeError(f"Model: input_shape: expected sizes of at least 1, got {shape!r}")
+    return sizes
+
+
+def _real_dtype(dtype: Any) -> np.dtype:
+    try:
+        found = np.dtype(dtype)
+    except TypeError:
+        found = np.dtype(object)
+    if found not in (np.dtype("float32"), np.dtype("float64")):
+        raise DTypeError(f"Model: dtype: expected float32 or float64, got {dtype!r}")
+    return found
+
+
+def _flat_params(declared: Sequence[Declared], dtype: np.dtype) -> tuple[Array, list[Cache], dict[str, slice]]:
+    """Return a flat vector of zeros, each layer's views of it, and the slice of each group."""
+    none = np.zeros(0, dtype)
+    views: list[dict[str, Array]] = [dict.fromkeys(d.params, none) for d in declared]  # in the order declared
+    size = sum(int(np.prod(p.shape)) for d in declared for p in d.params.values())
+    flat = np.zeros(size, dtype)
+    groups: dict[str, slice] = {}
+    at = 0
+    for group in GROUPS:
+        start = at
+        for i, d in enumerate(declared):
+            for name, param in d.params.items():
+                if param.group not in GROUPS:
+                    raise BackpassError(f"parameter {name}: expected a group of {GROUPS}, got {param.group!r}")
+                if param.group == group:
+                    count = int(np.prod(param.shape))
+                    views[i][name] = flat[at : at + count].reshape(param.shape)
+                    at += count
+        groups[group] = slice(start, at)
+    return flat, [Cache(**v) for v in views], groups
+
+
+def _flat_state(declared: Sequence[Declared], dtype: np.dtype) -> tuple[Array, list[Cache]]:
+    flat = np.zeros(sum(int(np.prod(shape)) for d in declared for shape, _ in d.state.values()), dtype)
+    views, at = [], 0
+    for d in declared:
+        view = Cache()
+        for name, (shape, _) in d.state.items():
+            count = int(np.prod(shape))
+            setattr(view, name, flat[at : at + count].reshape(shape))
+            at += count
+        views.append(view)
+    return flat, views
+
+
+def _named(namespaces: Sequence[Any]) -> dict[str, Array]:
+    named: Mapping[str, Array] = {
+        f"{i}.{name}": view for i, space in enumerate(namespaces) for name, view in vars(space).items()
+    }
+    return dict(named)

@@ -1,0 +1,43 @@
+// affine: out = x w + b; dx = dout wᵀ, dw += xᵀ dout, db += Σ dout.
+#include "gemm.hpp"
+#include "kernel.hpp"
+#include "parallel.hpp"
+
+namespace backpass {
+
+// x (N, D), w (D, M), b (M,), out (N, M); relu != 0 for the fused affine + relu.
+template <class T>
+void affine_forward(Array<T> out, Array<const T> x, Array<const T> w, Array<const T> b, long relu) {
+    const long N = x.rows(), D = w.shape[0], M = w.shape[1];
+    gemm(out.data, M, row_major(x.data, N, D), row_major(w.data, D, M), {b.data, relu != 0, false});
+}
+BACKPASS_KERNEL(affine_forward)
+
+// dx may be missing (the first layer of a net needs none).
+template <class T>
+void affine_backward(Array<T> dx, Array<T> dw, Array<T> db, Array<const T> dout, Array<const T> x, Array<const T> w) {
+    const long N = x.rows(), D = w.shape[0], M = w.shape[1];
+    const auto rows = row_major(x.data, N, D), upstream = row_major(dout.data, N, M);
+    gemm(dw.data, M, transposed(rows), upstream, {nullptr, false, true});
+    if (dx) gemm(dx.data, D, upstream, transposed(row_major(w.data, D, M)), {});
+    parallel_ranges(M, 256, [&](long begin, long end) {
+        for (long n = 0; n < N; n++)
+            for (long m = begin; m < end; m++) db[m] += dout[n * M + m];
+    });
+}
+BACKPASS_KERNEL(affine_backward)
+
+// The backward of affine + relu, with `out` that of the relu; dout is masked in place, nobody reads it later.
+template <class T>
+void affine_relu_backward(Array<T> dx, Array<T> dw, Array<T> db, Array<T> dout, Array<const T> x, Array<const T> w,
+                          Array<const T> out) {
+    parallel_ranges(out.size(), memory_grain, [&](long begin, long end) {
+        for (long i = begin; i < end; i++) dout[i] = out[i] > 0 ? dout[i] : T(0);
+    });
+    Array<const T> upstream;
+    upstream.data = dout.data;
+    affine_backward<T>(dx, dw, db, upstream, x, w);
+}
+BACKPASS_KERNEL(affine_relu_backward)
+
+}  // namespace backpass

@@ -1,0 +1,91 @@
+// Walking over a matrix (N, D) for sums down its columns: rows are read along memory, four at a time.
+#pragma once
+#include <type_traits>
+
+#include "elementwise.hpp"
+
+namespace backpass {
+
+// Rows are summed in blocks of this many, and the blocks' sums then: float32 keeps its accuracy over long batches.
+inline constexpr long block_rows = 64;
+
+// One vector of columns.  `slot` counts the vectors of a strip, for sums that are kept per vector.
+template <class T, bool whole>
+struct Columns {
+    long first, slot;
+    long count;  // of a matrix narrower than a vector
+
+    Vec<T> get(const T* row) const {
+        if constexpr (whole) return load(row + first);
+        return load_some(row + first, count);
+    }
+    void put(T* row, Vec<T> v) const {
+        if constexpr (whole) return store(row + first, v);
+        store_some(row + first, v, count);
+    }
+};
+
+template <class T>
+inline long slots_of(long begin, long end) {
+    return (end - begin + lanes<T> - 1) / lanes<T>;
+}
+
+// f(columns) for vectors that cover begin .. end.  The last one reaches back over columns that another has had: what f
+// writes for a column must not depend on how often it is asked.
+template <class T, class F>
+inline void for_each_vector(long begin, long end, F&& f) {
+    constexpr long L = lanes<T>;
+    if (end - begin < L) return f(Columns<T, false>{begin, 0, end - begin});
+    long slot = 0;
+    for (long d = begin; d < end; d += L) f(Columns<T, true>{std::min(d, end - L), slot++, L});
+}
+
+// f(columns, n, rows) for the rows n .. n + rows of each vector: rows is 4, or 1 for those that are left over.
+template <class T, class F>
+inline void for_each_rows(long first, long last, long begin, long end, F&& f) {
+    long n = first;
+    for (; n + 4 <= last; n += 4)
+        for_each_vector<T>(begin, end, [&](auto columns) { f(columns, n, std::integral_constant<int, 4>{}); });
+    for (; n < last; n++)
+        for_each_vector<T>(begin, end, [&](auto columns) { f(columns, n, std::integral_constant<int, 1>{}); });
+}
+
+// A matrix cut into pieces of some blocks of rows, and of strips of columns where rows are long.  Strips are wide, since
+// memory is read fastest in one run; few rows are cut into narrower ones, for every thread to have some.
+struct Grid {
+    static constexpr long widest = 1024, narrow = 256;          // columns
+    template <class T>
+    static constexpr long most_slots = 2 * widest / lanes<T>;  // vectors of a strip: the last has up to twice the columns
+
+    long N, D, strip, strips, rows, row_pieces;
+
+    Grid(long N, long D) : N(N), D(D), strip(N <= 2 * block_rows ? narrow : widest), strips(std::max(1l, D / strip)) {
+        rows = std::max(1l, memory_grain / std::min(D, strip) / block_rows) * block_rows;
+        row_pieces = (N + rows - 1) / rows;
+    }
+
+    // f(row piece, first row, end of rows, first column, end of columns)
+    template <class F>
+    void for_each_piece(F&& f) const {
+        parallel(strips * row_pieces, [&](long piece) {
+            const long r = piece / strips, s = piece % strips;
+            f(r, r * rows, std::min(N, (r + 1) * rows), s * strip, s == strips - 1 ? D : (s + 1) * strip);
+        });
+    }
+};
+
+// first[d] and second[d] = the sums, in order of the pieces, of the pairs of rows in `partial` (pieces, 2, D).
+template <class T>
+inline void add_pieces(T* first, T* second, const T* partial, long pieces, long D) {
+    for_each_vector<T>(0, D, [&](auto columns) {
+        Vec<T> sum_first = {}, sum_second = {};
+        for (long r = 0; r < pieces; r++) {
+            sum_first += columns.get(partial + 2 * r * D);
+            sum_second += columns.get(partial + (2 * r + 1) * D);
+        }
+        columns.put(first, sum_first);
+        columns.put(second, sum_second);
+    });
+}
+
+}  // namespace backpass

@@ -1,0 +1,44 @@
+// The sizes of a convolution, as every algorithm for it takes them.
+#pragma once
+#include "kernel.hpp"
+#include "parallel.hpp"
+
+namespace backpass {
+
+struct ConvSizes {
+    long N, C, H, W;    // input
+    long F, HH, WW;     // filters
+    long OH, OW;        // output
+    long stride_y, stride_x, dilation_y, dilation_x, top, left;
+    long groups, K, Fg;  // K = C / groups channels and Fg = F / groups filters in each group
+
+    long depth() const { return K * HH * WW; }  // elements of a window
+    long pixels() const { return OH * OW; }
+    // Row of the input (possibly outside) that kernel row i meets for output row y; columns alike.
+    long input_row(long y, long i) const { return y * stride_y + i * dilation_y - top; }
+    long input_col(long x, long j) const { return x * stride_x + j * dilation_x - left; }
+};
+
+constexpr long divide_up(long a, long b) { return (a + b - 1) / b; }
+
+template <class T>
+inline void fill_zero(T* to, long count) {
+    for (long i = 0; i < count; i++) to[i] = 0;
+}
+
+// f(piece) for all pieces: on all threads, unless the multiply-adds of all together are not worth waking them.
+template <class F>
+void share(long pieces, long work, F&& f) {
+    if (work >= 1 << 18) return parallel(pieces, f);
+    for (long piece = 0; piece < pieces; piece++) f(piece);
+}
+
+template <class A, class B, class C>
+ConvSizes conv_sizes(const A& out, const B& x, const C& w, long stride_y, long stride_x, long dilation_y,
+                     long dilation_x, long top, long left) {
+    const long groups = x.shape[1] / w.shape[1];
+    return {x.shape[0], x.shape[1], x.shape[2], x.shape[3], w.shape[0], w.shape[2], w.shape[3], out.shape[2],
+            out.shape[3], stride_y, stride_x, dilation_y, dilation_x, top, left, groups, w.shape[1], w.shape[0] / groups};
+}
+
+}  // namespace backpass

@@ -1,0 +1,101 @@
+// Layer normalisation: each row of (N, D) to mean 0 and variance 1, then gamma and beta per feature; and the relu that may
+// follow.
+#include <cmath>
+
+#include "columns.hpp"
+#include "kernel.hpp"
+
+namespace backpass {
+namespace {
+
+// Σ_d f(d) over one row, in one order: four vectors at a time keep the adders busy, what is left over comes last.
+// vector(d) gives the terms of the vector at column d, single(d) that of one column.
+template <class T, class Vector, class Single>
+inline T sum_row(long D, Vector&& vector, Single&& single) {
+    constexpr long L = lanes<T>;
+    Vec<T> sum[4] = {};
+    long d = 0;
+    for (; d + 4 * L <= D; d += 4 * L)
+        for (int i = 0; i < 4; i++) sum[i] += vector(d + i * L);
+    for (; d + L <= D; d += L) sum[0] += vector(d);
+    T rest = 0;
+    for (; d < D; d++) rest += single(d);
+    return sum_lanes<T>((sum[0] + sum[1]) + (sum[2] + sum[3])) + rest;
+}
+
+}  // namespace
+
+template <class T>
+void layernorm_forward(Array<T> out, Array<T> mean, Array<T> rstd, Array<const T> x, Array<const T> gamma,
+                       Array<const T> beta, double eps, long relu) {
+    const long N = x.rows(), D = x.cols();
+    const T share = T(1) / static_cast<T>(D);
+    parallel_ranges(N, std::max(1l, memory_grain / D), [=](long first, long last) {
+        for (long n = first; n < last; n++) {
+            const T* const row = x.data + n * D;
+            T* const to = out.data + n * D;
+            auto square = [](auto value) { return value * value; };
+            const T origin = row[0];  // sums of x - origin are exact for a constant row
+            const T m = origin + share * sum_row<T>(D, [=](long d) { return load(row + d) - origin; },
+                                                    [=](long d) { return row[d] - origin; });
+            const T var = share * sum_row<T>(D, [=](long d) { return square(load(row + d) - m); },
+                                             [=](long d) { return square(row[d] - m); });
+            const T r = T(1) / std::sqrt(var + static_cast<T>(eps));
+            for_each_vector<T>(0, D, [=](auto columns) {
+                const Vec<T> value = (columns.get(row) - m) * r * columns.get(gamma.data) + columns.get(beta.data);
+                columns.put(to, relu ? (value < T(0) ? Vec<T>{} : value) : value);
+            });
+            if (mean) mean[n] = m;
+            if (rstd) rstd[n] = r;
+        }
+    });
+}
+BACKPASS_KERNEL(layernorm_forward)
+
+// relu_out is the output of the relu that was fused behind (or missing): where it is zero, dout does not pass.
+// A piece of rows adds up its own part of dgamma and dbeta; the parts are added in order at the end.
+template <class T>
+void layernorm_backward(Array<T> dx, Array<T> dgamma, Array<T> dbeta, Array<const T> dout, Array<const T> x,
+                        Array<const T> gamma, Array<const T> mean, Array<const T> rstd, Array<const T> relu_out) {
+    const long N = x.rows(), D = x.cols();
+    const T share = T(1) / static_cast<T>(D);
+    const long rows = std::max(32l, memory_grain / D);  // not fewer: each piece has 2 D sums of its own
+    const long pieces = (N + rows - 1) / rows;
+    T* const partial = scratch<T>(Slot::partial, static_cast<std::size_t>(2 * pieces * D));
+    T* const totals = scratch<T>(Slot::other, static_cast<std::size_t>(2 * D));
+    parallel_ranges(N, rows, [=](long first, long last) {
+        T* const sum = partial + 2 * (first / rows) * D;
+        T* const product = sum + D;
+        T* const d = scratch<T>(Slot::tile, static_cast<std::size_t>(2 * D));  // what arrives; xhat
+        T* const xhat = d + D;
+        std::fill(sum, sum + 2 * D, T(0));
+        for (long n = first; n < last; n++) {
+            const T m = mean[n], r = rstd[n];
+            const T *const row = x.data + n * D, *const from = dout.data + n * D;
+            const T* const passed = relu_out ? relu_out.data + n * D : nullptr;
+            for (long j = 0; j < D; j++) {
+                d[j] = !passed || passed[j] > 0 ? from[j] : T(0);
+                xhat[j] = (row[j] - m) * r;
+            }
+            for (long j = 0; j < D; j++) {
+                sum[j] += d[j];
+                product[j] += d[j] * xhat[j];
+                d[j] *= gamma[j];  // dxhat
+            }
+            if (!dx) continue;
+            const T shift = share * sum_row<T>(D, [=](long j) { return load(d + j); }, [=](long j) { return d[j]; });
+            const T tilt = share * sum_row<T>(D, [=](long j) { return load(d + j) * load(xhat + j); },
+                                              [=](long j) { return d[j] * xhat[j]; });
+            T* const to = dx.data + n * D;
+            for (long j = 0; j < D; j++) to[j] = r * (d[j] - shift - xhat[j] * tilt);
+        }
+    });
+    add_pieces(totals, totals + D, partial, pieces, D);
+    for (long j = 0; j < D; j++) {
+        dbeta[j] += totals[j];
+        dgamma[j] += totals[D + j];
+    }
+}
+BACKPASS_KERNEL(layernorm_backward)
+
+}  // namespace backpass

@@ -1,0 +1,17 @@
+// out = op(a) op(b), with op the transpose where asked: the matrix product on its own, for whitening and for benchmarks.
+#include "gemm.hpp"
+#include "kernel.hpp"
+
+namespace backpass {
+
+// a is (m, k), or (k, m) if transposed; b is (k, n), or (n, k); out (m, n).
+template <class T>
+void matrix_product(Array<T> out, Array<const T> a, Array<const T> b, long transpose_a, long transpose_b) {
+    Matrix<T> left = row_major(a.data, a.shape[0], a.shape[1]), right = row_major(b.data, b.shape[0], b.shape[1]);
+    if (transpose_a) left = transposed(left);
+    if (transpose_b) right = transposed(right);
+    gemm(out.data, right.cols, left, right, {});
+}
+BACKPASS_KERNEL(matrix_product)
+
+}  // namespace backpass

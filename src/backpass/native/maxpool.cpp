@@ -1,0 +1,222 @@
+// Max pooling: the largest element of each window, the first in reading order where several are; a NaN is larger than all.
+#include <algorithm>
+#include <cstdint>
+#include <limits>
+#include <utility>
+
+#include "kernel.hpp"
+#include "plane.hpp"
+
+namespace backpass {
+namespace {
+
+struct Window {
+    long HH, WW, stride_y, stride_x, top, left;
+};
+
+// Pieces of whole planes, each about `memory_grain` elements.
+template <class F>
+void planes(long count, long plane_size, F&& f) {
+    parallel_ranges(count, std::max(1L, memory_grain / plane_size), f);
+}
+
+// Integers as wide as T, to count places in step with values.
+template <class T>
+using Count = std::conditional_t<sizeof(T) == 4, std::int32_t, std::int64_t>;
+
+template <class T, class Index>
+struct IndexVector {
+    typedef Index type __attribute__((vector_size(lanes<T> * sizeof(Index))));
+};
+
+// The running maximum of `lanes` windows and its places.
+template <class T>
+struct Best {
+    Vec<T> value;
+    Vec<Count<T>> place;
+    void meet(Vec<T> other, Count<T> at) {
+        const auto wins = (other > value) | ((other != other) & (value == value));  // a NaN stays
+        value = wins ? other : value;
+        place = wins ? at + Vec<Count<T>>{} : place;
+    }
+};
+
+// The first `count` lanes; whole vectors where there is room.
+template <class T, class Index>
+inline void save(const Best<T>& best, T* out, Index* argmax, long count) {
+    const auto places = __builtin_convertvector(best.place, typename IndexVector<T, Index>::type);
+    if (count >= lanes<T>) {
+        store(out, best.value);
+        if (argmax) __builtin_memcpy(argmax, &places, sizeof(places));
+        return;
+    }
+    for (long k = 0; k < count; k++) {
+        out[k] = best.value[k];
+        if (argmax) argmax[k] = places[k];
+    }
+}
+
+template <class T, std::size_t... k>
+inline std::pair<Vec<T>, Vec<T>> split_pairs(Vec<T> a, Vec<T> b, std::index_sequence<k...>) {
+    return {__builtin_shufflevector(a, b, (2 * static_cast<int>(k))...),
+            __builtin_shufflevector(a, b, (2 * static_cast<int>(k) + 1)...)};
+}
+
+template <class T, std::size_t... k>
+inline std::pair<Vec<T>, Vec<T>> join_pairs(Vec<T> even, Vec<T> odd, std::index_sequence<k...>) {
+    constexpr int L = lanes<T>;
+    return {__builtin_shufflevector(even, odd, (static_cast<int>(k) / 2 + static_cast<int>(k) % 2 * L)...),
+            __builtin_shufflevector(even, odd, (L / 2 + static_cast<int>(k) / 2 + static_cast<int>(k) % 2 * L)...)};
+}
+
+// Windows of 2 x 2 side by side, the usual ones, straight from the image.
+template <class T, class Index>
+void halve_row(T* out, Index* argmax, const T* first, const T* second, long OW) {
+    constexpr int L = lanes<T>;
+    constexpr auto each = std::make_index_sequence<lanes<T>>{};
+    for (long v = 0; v < OW; v += L) {
+        Vec<T> a0, a1, b0, b1;
+        if (v + L <= OW) {
+            a0 = load(first + 2 * v), a1 = load(first + 2 * v + L);
+            b0 = load(second + 2 * v), b1 = load(second + 2 * v + L);
+        } else {
+            T rest[4 * L] = {};
+            std::copy(first + 2 * v, first + 2 * OW, rest);
+            std::copy(second + 2 * v, second + 2 * OW, rest + 2 * L);
+            a0 = load(rest), a1 = load(rest + L), b0 = load(rest + 2 * L), b1 = load(rest + 3 * L);
+        }
+        const auto [even, odd] = split_pairs<T>(a0, a1, each);
+        const auto [even2, odd2] = split_pairs<T>(b0, b1, each);
+        Best<T> best = {even, {}};
+        best.meet(odd, 1);
+        best.meet(even2, 2);
+        best.meet(odd2, 3);
+        save(best, out + v, argmax ? argmax + v : nullptr, OW - v);
+    }
+}
+
+template <class T, class Index>
+void pool(Array<T> out, Array<Index> argmax, Array<const T> x, const Window& k) {
+    constexpr int L = lanes<T>;
+    const long H = x.shape[2], W = x.shape[3], OH = out.shape[2], OW = out.shape[3];
+    const bool halves = k.HH == 2 && k.WW == 2 && k.stride_y == 2 && k.stride_x == 2 && !k.top && !k.left;
+    const ConvSizes sizes{x.shape[0], x.shape[1], H, W, x.shape[1], k.HH, k.WW, OH, OW, k.stride_y, k.stride_x, 1, 1,
+                          k.top, k.left, x.shape[1], 1, 1};
+    const Plane<T> layout(sizes);
+    planes(x.shape[0] * x.shape[1], H * W, [&](long begin, long end) {
+        T* const plane = halves ? nullptr : scratch<T>(Slot::tile, layout.size());
+        long* const offsets = halves ? nullptr : layout.offsets(scratch<long>(Slot::other, k.HH * k.WW));
+        // The first column of each window that lies in the image: the place of a window that is all minus infinity.
+        Count<T>* const first_col = halves ? nullptr : scratch<Count<T>>(Slot::panel_a, layout.out_cols);
+        constexpr T lowest = -std::numeric_limits<T>::infinity();
+        if (!halves) {
+            std::fill(plane, plane + layout.size(), lowest);
+            for (long v = 0; v < layout.out_cols; v++)
+                first_col[v] = static_cast<Count<T>>(std::max(0L, k.left - v * k.stride_x));
+        }
+        for (long p = begin; p < end; p++) {
+            const T* const from = x.data + p * H * W;
+            if (!halves) layout.fill(plane, from);
+            for (long y = 0; y < OH; y++) {
+                const long at = (p * OH + y) * OW;
+                Index* const places = argmax ? argmax.data + at : nullptr;
+                if (halves) {
+                    halve_row(out.data + at, places, from + 2 * y * W, from + (2 * y + 1) * W, OW);
+                    continue;
+                }
+                const Count<T> first_row = static_cast<Count<T>>(std::max(0L, k.top - y * k.stride_y) * k.WW);
+                for (long v = 0; v < OW; v += L) {
+                    Best<T> best = {broadcast(lowest), load(first_col + v) + first_row};
+                    const T* const window = plane + y * layout.line + v;
+                    for (long t = 0; t < k.HH * k.WW; t++) best.meet(load(window + offsets[t]), static_cast<Count<T>>(t));
+                    save(best, out.data + at + v, places ? places + v : nullptr, OW - v);
+                }
+            }
+        }
+    });
+}
+
+// A row of dout to the two rows of dx under it.
+template <class T, class Index>
+void double_row(T* first, T* second, const T* dout, const Index* argmax, long OW) {
+    constexpr int L = lanes<T>;
+    constexpr auto each = std::make_index_sequence<lanes<T>>{};
+    long v = 0;
+    for (; v + L <= OW; v += L) {
+        typename IndexVector<T, Index>::type places;
+        __builtin_memcpy(&places, argmax + v, sizeof(places));
+        const auto place = __builtin_convertvector(places, Vec<Count<T>>);
+        const Vec<T> d = load(dout + v), none = {};
+        const auto [a0, a1] = join_pairs<T>(place == 0 ? d : none, place == 1 ? d : none, each);
+        const auto [b0, b1] = join_pairs<T>(place == 2 ? d : none, place == 3 ? d : none, each);
+        store(first + 2 * v, a0), store(first + 2 * v + L, a1);
+        store(second + 2 * v, b0), store(second + 2 * v + L, b1);
+    }
+    for (; v < OW; v++)
+        for (int j = 0; j < 2; j++) {
+            first[2 * v + j] = argmax[v] == static_cast<Index>(j) ? dout[v] : T(0);
+            second[2 * v + j] = argmax[v] == static_cast<Index>(2 + j) ? dout[v] : T(0);
+        }
+}
+
+template <class T, class Index>
+void unpool(Array<T> dx, Array<const T> dout, Array<const Index> argmax, const Window& k) {
+    if (!dx) return;  // the first layer of a net needs none
+    const long H = dx.shape[2], W = dx.shape[3], OH = dout.shape[2], OW = dout.shape[3];
+    const bool halves = k.HH == 2 && k.WW == 2 && k.stride_y == 2 && k.stride_x == 2 && !k.top && !k.left;
+    planes(dx.shape[0] * dx.shape[1], H * W, [&](long begin, long end) {
+        for (long plane = begin; plane < end; plane++) {
+            T* const to = dx.data + plane * H * W;
+            if (halves) {  // every element of dx in one window, or in none at the border
+                for (long y = 0; y < OH; y++) {
+                    const long at = (plane * OH + y) * OW;
+                    T *const first = to + 2 * y * W, *const second = first + W;
+                    double_row(first, second, dout.data + at, argmax.data + at, OW);
+                    if (W % 2) first[W - 1] = second[W - 1] = 0;
+                }
+                if (H % 2) std::fill(to + (H - 1) * W, to + H * W, T(0));
+                continue;
+            }
+            std::fill(to, to + H * W, T(0));
+            for (long y = 0; y < OH; y++)
+                for (long v = 0; v < OW; v++) {
+                    const long at = (plane * OH + y) * OW + v, place = static_cast<long>(argmax[at]);
+                    to[(y * k.stride_y - k.top + place / k.WW) * W + v * k.stride_x - k.left + place % k.WW] += dout[at];
+                }
+        }
+    });
+}
+
+}  // namespace
+
+// argmax, the place i * WW + j in the window, is saved unless missing; uint8 for windows of up to 256 elements.
+template <class T>
+void maxpool_forward(Array<T> out, Array<std::uint8_t> argmax, Array<const T> x, long HH, long WW, long stride_y,
+                     long stride_x, long top, long left) {
+    pool<T, std::uint8_t>(out, argmax, x, {HH, WW, stride_y, stride_x, top, left});
+}
+BACKPASS_KERNEL(maxpool_forward)
+
+template <class T>
+void maxpool_backward(Array<T> dx, Array<const T> dout, Array<const std::uint8_t> argmax, long HH, long WW, long stride_y,
+                      long stride_x, long top, long left) {
+    unpool<T, std::uint8_t>(dx, dout, argmax, {HH, WW, stride_y, stride_x, top, left});
+}
+BACKPASS_KERNEL(maxpool_backward)
+
+// The same for larger windows, whose places need more than a byte.
+template <class T>
+void maxpool_wide_forward(Array<T> out, Array<std::int64_t> argmax, Array<const T> x, long HH, long WW, long stride_y,
+                          long stride_x, long top, long left) {
+    pool<T, std::int64_t>(out, argmax, x, {HH, WW, stride_y, stride_x, top, left});
+}
+BACKPASS_KERNEL(maxpool_wide_forward)
+
+template <class T>
+void maxpool_wide_backward(Array<T> dx, Array<const T> dout, Array<const std::int64_t> argmax, long HH, long WW,
+                           long stride_y, long stride_x, long top, long left) {
+    unpool<T, std::int64_t>(dx, dout, argmax, {HH, WW, stride_y, stride_x, top, left});
+}
+BACKPASS_KERNEL(maxpool_wide_backward)
+
+}  // namespace backpass

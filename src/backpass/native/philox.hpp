@@ -1,0 +1,75 @@
+// Random numbers that are a function of where they are used: Philox4x32-10.
+//
+// Source: Salmon, Moraes, Dror and Shaw 2011, "Parallel random numbers: as easy as 1, 2, 3" (SC11), section 4.3.
+//
+// A block of four 32-bit words is the image of a counter (4 words) under a key (2 words).  Here the key is the seed, and
+// the counter is (block, layer, step low, step high): no two layers, steps or elements ever share a counter.
+// Element e takes word e % 4 of block e / 4.  `backpass/philox.py` is the twin in NumPy.
+#pragma once
+#include <cstdint>
+
+#include "simd.hpp"
+#if defined(__x86_64__)
+#include <immintrin.h>
+#endif
+
+namespace backpass {
+
+inline constexpr long philox_tile = 64;  // words that are drawn together: 16 blocks
+
+struct PhiloxStream {
+    std::uint32_t seed[2], layer, step[2];
+
+    // random: seed, layer, step
+    explicit PhiloxStream(const std::uint64_t* random)
+        : seed{low(random[0]), high(random[0])}, layer(low(random[1])), step{low(random[2]), high(random[2])} {}
+
+    // The words of elements 64 tile ... 64 tile + 63.
+    void draw(std::uint32_t* words, long tile) const {
+        constexpr int width = lanes<std::uint64_t>;  // blocks side by side, each word in the lower half of a lane
+        Vec<std::uint64_t> index, front, back;
+        for (int i = 0; i < width; i++) {
+            index[i] = static_cast<std::uint64_t>(i);
+            front[i] = static_cast<std::uint64_t>(i / 2 + i % 2 * width);
+        }
+        back = front + static_cast<std::uint64_t>(width / 2);
+        for (int group = 0; group < philox_tile / 4; group += width) {
+            Vec<std::uint64_t> a = index + static_cast<std::uint64_t>(tile * (philox_tile / 4) + group);
+            Vec<std::uint64_t> b = broadcast<std::uint64_t>(layer);
+            Vec<std::uint64_t> c = broadcast<std::uint64_t>(step[0]), d = broadcast<std::uint64_t>(step[1]);
+            std::uint32_t key0 = seed[0], key1 = seed[1];
+            for (int round = 0; round < 10; round++) {
+                const Vec<std::uint64_t> first = product_of_lower_halves(a, broadcast<std::uint64_t>(0xD2511F53));
+                const Vec<std::uint64_t> second = product_of_lower_halves(c, broadcast<std::uint64_t>(0xCD9E8D57));
+                a = second >> 32 ^ b ^ static_cast<std::uint64_t>(key0);
+                b = second;  // what is in the upper halves does not matter
+                c = first >> 32 ^ d ^ static_cast<std::uint64_t>(key1);
+                d = first;
+                key0 += 0x9E3779B9;  // the golden ratio
+                key1 += 0xBB67AE85;  // sqrt(3) - 1
+            }
+            const Vec<std::uint64_t> ab = (a & 0xffffffff) | b << 32, cd = (c & 0xffffffff) | d << 32;
+            Vec<std::uint64_t> ordered[2] = {__builtin_shuffle(ab, cd, front), __builtin_shuffle(ab, cd, back)};
+            __builtin_memcpy(words + 4 * group, ordered, sizeof ordered);
+        }
+    }
+
+private:
+    static std::uint32_t low(std::uint64_t x) { return static_cast<std::uint32_t>(x); }
+    static std::uint32_t high(std::uint64_t x) { return static_cast<std::uint32_t>(x >> 32); }
+
+    // 32 x 32 -> 64 bits, one instruction that no compiler finds in the expression below.
+    static Vec<std::uint64_t> product_of_lower_halves(Vec<std::uint64_t> x, Vec<std::uint64_t> y) {
+#if defined(__AVX512F__)
+        return (Vec<std::uint64_t>)_mm512_maskz_mul_epu32(0xff, (__m512i)x, (__m512i)y);
+#elif defined(__AVX2__)
+        return (Vec<std::uint64_t>)_mm256_mul_epu32((__m256i)x, (__m256i)y);
+#elif defined(__x86_64__)
+        return (Vec<std::uint64_t>)_mm_mul_epu32((__m128i)x, (__m128i)y);
+#else
+        return (x & 0xffffffff) * (y & 0xffffffff);
+#endif
+    }
+};
+
+}  // namespace backpass

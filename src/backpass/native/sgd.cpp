@@ -1,0 +1,14 @@
+// sgd: w -= lr dw.
+#include "optimizer.hpp"
+
+namespace backpass {
+
+template <class T>
+void sgd(Array<T> w, Array<const T> dw, Array<double> control, double lr_scale) {
+    const Control now(control);
+    const T lr = static_cast<T>(now.lr * lr_scale), factor = static_cast<T>(now.factor);
+    sweep(w.size(), now, [=](long i) { return w[i] -= lr * (dw[i] * factor); });
+}
+BACKPASS_KERNEL(sgd)
+
+}  // namespace backpass

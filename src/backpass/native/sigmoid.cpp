@@ -1,0 +1,23 @@
+// sigmoid: out = 1 / (1 + exp(-x)).
+#include "elementwise.hpp"
+#include "kernel.hpp"
+#include "vector_math.hpp"
+
+namespace backpass {
+
+template <class T>
+void sigmoid_forward(Array<T> out, Array<const T> x) {
+    elementwise<T>(
+        x.size(), arithmetic_grain, out.data, [](Vec<T> v) { return sigmoid<T>(v); }, x.data);
+}
+BACKPASS_KERNEL(sigmoid_forward)
+
+// dx may be dout itself.
+template <class T>
+void sigmoid_backward(Array<T> dx, Array<const T> dout, Array<const T> out) {
+    elementwise<T>(
+        out.size(), memory_grain, dx.data, [](Vec<T> d, Vec<T> o) { return d * (o * (T(1) - o)); }, dout.data, out.data);
+}
+BACKPASS_KERNEL(sigmoid_backward)
+
+}  // namespace backpass

@@ -1,0 +1,524 @@
+// 3x3 convolution at stride 1 by Winograd's F(4x4, 3x3), forward and backward, from NCHW to NCHW.
+//
+// The output is cut into tiles of 4x4.  Per tile t and channel c, the 6x6 inputs under it become 36 numbers V[s, t, c]; per
+// filter, 3x3 weights become U[s, c, f]; then
+//
+//     M[s, t, f] = Σ_c V[s, t, c] U[s, c, f]      36 matrix products instead of the 144 of the definition,
+//
+// and the 36 numbers M[:, t, f] become the tile's 4x4 outputs.  The backward is the adjoint, step by step: dM from dout,
+//
+//     dU[s, c, f] += Σ_t V[s, t, c] dM[s, t, f]         dV[s, t, c] = Σ_f dM[s, t, f] U[s, c, f],
+//
+// dw from dU, and dx from dV, whose tiles overlap and add up.
+//
+// A block of some rows of tiles goes through all steps while it lies in the second cache.  Transforms work on vectors
+// of channels, so a few image rows of as many channels are transposed first, and back at the end.  Outside the image
+// there are zeros; what is computed beyond the output is not stored.
+#include "winograd.hpp"
+
+#include <algorithm>
+
+#include "conv.hpp"
+#include "gemm_micro.hpp"
+#include "parallel.hpp"
+
+namespace backpass {
+namespace {
+
+// `count` elements in whole vectors, an odd number of them: lines that far apart fall into different cache sets.
+template <class T>
+constexpr long odd_vectors(long count) {
+    return (divide_up(count, lanes<T>) | 1) * lanes<T>;
+}
+
+// Tiles that a block should have: measured, and within 5 % of the best from half to twice as many.
+constexpr long block_tiles = 4 * MR;
+
+template <class T>
+struct Layout {
+    ConvSizes s;
+    long rows, cols;       // tiles of an image
+    long block_rows;       // rows of tiles in a block, of one image or several
+    long tiles;            // of a block, at most
+    long pitch;            // columns of the input under a row of tiles
+    long C_stride, F_stride;  // from tile to tile in V and dM
+    long V_plane, M_plane, D_plane;  // from s to s in V, dM, and a panel of M or dV
+
+    explicit Layout(const ConvSizes& s) : s(s) {
+        rows = divide_up(s.OH, 4);
+        cols = divide_up(s.OW, 4);
+        block_rows = std::max(1L, (block_tiles + cols / 2) / cols);
+        block_rows = std::min(block_rows, s.N * rows);
+        tiles = block_rows * cols;
+        pitch = 4 * cols + 2;
+        C_stride = odd_vectors<T>(s.C);
+        F_stride = odd_vectors<T>(s.F);
+        V_plane = odd_vectors<T>(tiles * C_stride);
+        M_plane = odd_vectors<T>(tiles * F_stride);
+        D_plane = odd_vectors<T>(tiles * NR<T>);
+    }
+    long work() const { return s.N * rows * cols * 36 * s.C * s.F; }
+    // Scratch for the image rows of a block, L channels side by side, and for one row of tiles between two transforms.
+    long strip_size() const { return (4 * std::min(block_rows, rows) + 2) * pitch * lanes<T>; }
+    long half_size() const { return 6 * pitch * lanes<T>; }
+};
+
+// Rows of tiles of one image: [first, last) of image n; the block's tiles from `tile` on are theirs.
+struct Span {
+    long n, first, last, tile;
+};
+
+// f(span) for each image that has a part in the rows begin .. end of tiles, numbered through all images.
+template <class T, class F>
+inline void spans(const Layout<T>& g, long begin, long end, F&& f) {
+    for (long row = begin; row < end;) {
+        const long n = row / g.rows, first = row % g.rows, last = std::min(g.rows, first + end - row);
+        f(Span{n, first, last, (row - begin) * g.cols});
+        row += last - first;
+    }
+}
+
+// Whole vectors of channels: the first `channels` <= L planes of an image, `count` pixels from `from` on, to
+// to[pixel][channel], where a line of W pixels is followed by a gap of `gap` pixels.
+template <class T, bool masked>
+inline void gather(T* to, long gap, const T* from, const T* relu_out, long plane, long channels, long W, long count) {
+    constexpr int L = lanes<T>;
+    long x = 0;
+    for (long p = 0; p < count; p += L) {
+        Vec<T> v[L];
+        const long some = std::min<long>(L, count - p);
+        const auto take = [&](long c, auto&& get) {
+            v[c] = get(from + c * plane + p);
+            if constexpr (masked) v[c] = get(relu_out + c * plane + p) > 0 ? v[c] : Vec<T>{};
+        };
+        if (channels == L && some == L) {
+#pragma GCC unroll 16
+            for (int c = 0; c < L; c++) take(c, [](const T* at) { return load(at); });
+        } else {
+            for (int c = 0; c < L; c++) v[c] = Vec<T>{};
+            for (long c = 0; c < channels; c++) take(c, [&](const T* at) { return load_some(at, some); });
+        }
+        transpose<T>(v);
+        if (some == L && x + L < W) {  // all in one line
+#pragma GCC unroll 16
+            for (int k = 0; k < L; k++) store(to + k * L, v[k]);
+            to += L * L;
+            x += L;
+        } else {
+            for (long k = 0; k < some; k++) {
+                store(to, v[k]);
+                to += L;
+                if (++x == W) x = 0, to += gap * L;
+            }
+        }
+    }
+}
+
+// The way back: from[pixel][channel] to `channels` planes.
+template <class T>
+inline void scatter(T* to, long plane, long channels, const T* from, long gap, long W, long count) {
+    constexpr int L = lanes<T>;
+    long x = 0;
+    for (long p = 0; p < count; p += L) {
+        Vec<T> v[L];
+        const long some = std::min<long>(L, count - p);
+        if (some == L && x + L < W) {
+#pragma GCC unroll 16
+            for (int k = 0; k < L; k++) v[k] = load(from + k * L);
+            from += L * L;
+            x += L;
+        } else {
+            for (long k = 0; k < L; k++) {
+                v[k] = Vec<T>{};
+                if (k >= some) continue;
+                v[k] = load(from);
+                from += L;
+                if (++x == W) x = 0, from += gap * L;
+            }
+        }
+        transpose<T>(v);
+        if (channels == L && some == L) {
+#pragma GCC unroll 16
+            for (int c = 0; c < L; c++) store(to + c * plane + p, v[c]);
+        } else {
+            for (long c = 0; c < channels; c++) store_some(to + c * plane + p, v[c], some);
+        }
+    }
+}
+
+// Zeros in a strip of `height` lines of `pitch` pixels around lines y0 .. y1 and columns x0 .. x1.
+template <class T>
+inline void zero_border(T* strip, long pitch, long height, long y0, long y1, long x0, long x1) {
+    constexpr int L = lanes<T>;
+    fill_zero(strip, y0 * pitch * L);
+    for (long y = y0; y < y1; y++) {
+        fill_zero(strip + y * pitch * L, x0 * L);
+        fill_zero(strip + (y * pitch + x1) * L, (pitch - x1) * L);
+    }
+    fill_zero(strip + y1 * pitch * L, (height - y1) * pitch * L);
+}
+
+// V[s, t, c] of the rows begin .. end of tiles.
+template <class T>
+void transform_input(T* V, const T* x, const Layout<T>& g, long begin, long end, T* strip, T* half) {
+    constexpr int L = lanes<T>;
+    const ConvSizes& s = g.s;
+    spans(g, begin, end, [&](Span span) {
+        const long height = 4 * (span.last - span.first) + 2, above = 4 * span.first - s.top;  // image row of the strip's first
+        const long y0 = std::clamp(-above, 0L, height), y1 = std::clamp(s.H - above, y0, height);
+        zero_border(strip, g.pitch, height, y0, y1, s.left, s.left + s.W);
+        for (long c = 0; c < s.C; c += L) {
+            const T* const from = x + ((span.n * s.C + c) * s.H + above + y0) * s.W;
+            gather<T, false>(strip + (y0 * g.pitch + s.left) * L, g.pitch - s.W, from, nullptr, s.H * s.W,
+                             std::min<long>(L, s.C - c), s.W, (y1 - y0) * s.W);
+            T* to = V + span.tile * g.C_stride + c;
+            for (long row = span.first; row < span.last; row++) {
+                const T* const line = strip + 4 * (row - span.first) * g.pitch * L;
+                for (long col = 0; col < g.pitch; col++) {
+                    Vec<T> d[6], o[6];
+#pragma GCC unroll 6
+                    for (int p = 0; p < 6; p++) d[p] = load(line + (p * g.pitch + col) * L);
+                    winograd::input(d, o);
+#pragma GCC unroll 6
+                    for (int p = 0; p < 6; p++) store(half + (p * g.pitch + col) * L, o[p]);
+                }
+                for (long col = 0; col < g.cols; col++, to += g.C_stride)
+#pragma GCC unroll 6
+                    for (int p = 0; p < 6; p++) {
+                        Vec<T> d[6], o[6];
+#pragma GCC unroll 6
+                        for (int q = 0; q < 6; q++) d[q] = load(half + (p * g.pitch + 4 * col + q) * L);
+                        winograd::input(d, o);
+#pragma GCC unroll 6
+                        for (int q = 0; q < 6; q++) store(to + (6 * p + q) * g.V_plane, o[q]);
+                    }
+            }
+        }
+    });
+}
+
+// dM[s, t, f] of the rows begin .. end of tiles; where relu_out is given and zero, dout counts as zero.
+template <class T>
+void transform_upstream(T* M, const T* dout, const T* relu_out, const Layout<T>& g, long begin, long end, T* strip, T* half) {
+    constexpr int L = lanes<T>;
+    const ConvSizes& s = g.s;
+    spans(g, begin, end, [&](Span span) {
+        const long height = 4 * (span.last - span.first), y1 = std::min(height, s.OH - 4 * span.first);
+        zero_border(strip, g.pitch, height, 0, y1, 0, s.OW);
+        for (long f = 0; f < s.F; f += L) {
+            const long at = ((span.n * s.F + f) * s.OH + 4 * span.first) * s.OW, some = std::min<long>(L, s.F - f);
+            if (relu_out)
+                gather<T, true>(strip, g.pitch - s.OW, dout + at, relu_out + at, s.pixels(), some, s.OW, y1 * s.OW);
+            else
+                gather<T, false>(strip, g.pitch - s.OW, dout + at, nullptr, s.pixels(), some, s.OW, y1 * s.OW);
+            T* to = M + span.tile * g.F_stride + f;
+            for (long row = span.first; row < span.last; row++) {
+                const T* const line = strip + 4 * (row - span.first) * g.pitch * L;
+                for (long col = 0; col < 4 * g.cols; col++) {
+                    Vec<T> d[4], o[6];
+#pragma GCC unroll 4
+                    for (int p = 0; p < 4; p++) d[p] = load(line + (p * g.pitch + col) * L);
+                    winograd::output_back(d, o);
+#pragma GCC unroll 6
+                    for (int p = 0; p < 6; p++) store(half + (p * g.pitch + col) * L, o[p]);
+                }
+                for (long col = 0; col < g.cols; col++, to += g.F_stride)
+#pragma GCC unroll 6
+                    for (int p = 0; p < 6; p++) {
+                        Vec<T> d[4], o[6];
+#pragma GCC unroll 4
+                        for (int q = 0; q < 4; q++) d[q] = load(half + (p * g.pitch + 4 * col + q) * L);
+                        winograd::output_back(d, o);
+#pragma GCC unroll 6
+                        for (int q = 0; q < 6; q++) store(to + (6 * p + q) * g.M_plane, o[q]);
+                    }
+            }
+        }
+    });
+}
+
+// out of a panel of filters f .. f + L, M at panel[s, t], stride NR.
+template <class T>
+void transform_output(T* out, const T* panel, const T* bias, bool relu, const Layout<T>& g, long f, long begin, long end,
+                      T* strip) {
+    constexpr int L = lanes<T>;
+    const ConvSizes& s = g.s;
+    const long some = std::min<long>(L, s.F - f);
+    const Vec<T> add = bias ? load_some(bias + f, some) : Vec<T>{};
+    spans(g, begin, end, [&](Span span) {
+        const T* from = panel + span.tile * NR<T>;
+        for (long row = 0; row < span.last - span.first; row++)
+            for (long col = 0; col < g.cols; col++, from += NR<T>) {
+                Vec<T> half[4][6];
+#pragma GCC unroll 6
+                for (int q = 0; q < 6; q++) {
+                    Vec<T> m[6], o[4];
+#pragma GCC unroll 6
+                    for (int p = 0; p < 6; p++) m[p] = load(from + (6 * p + q) * g.D_plane);
+                    winograd::output(m, o);
+#pragma GCC unroll 4
+                    for (int p = 0; p < 4; p++) half[p][q] = o[p];
+                }
+#pragma GCC unroll 4
+                for (int p = 0; p < 4; p++) {
+                    Vec<T> o[4];
+                    winograd::output(half[p], o);
+#pragma GCC unroll 4
+                    for (int q = 0; q < 4; q++) {
+                        Vec<T> value = o[q] + add;
+                        if (relu) value = value < 0 ? Vec<T>{} : value;
+                        store(strip + ((4 * row + p) * g.pitch + 4 * col + q) * L, value);
+                    }
+                }
+            }
+        const long lines = std::min(4 * (span.last - span.first), s.OH - 4 * span.first);
+        scatter(out + ((span.n * s.F + f) * s.OH + 4 * span.first) * s.OW, s.pixels(), some, strip, g.pitch - s.OW, s.OW,
+                lines * s.OW);
+    });
+}
+
+// dx of channels c .. c + L from dV at panel[s, t].  The lowest two lines of a span belong to the next row of tiles too:
+// `carry` (2, pitch, L) takes them there, from one block of the image to the next.
+template <class T>
+void transform_input_back(T* dx, const T* panel, T* carry, const Layout<T>& g, long c, long begin, long end, T* strip, T* half) {
+    constexpr int L = lanes<T>;
+    const ConvSizes& s = g.s;
+    const long two_lines = 2 * g.pitch * L;
+    spans(g, begin, end, [&](Span span) {
+        if (span.first == 0)
+            fill_zero(strip, two_lines);
+        else
+            std::copy(carry, carry + two_lines, strip);
+        const T* from = panel + span.tile * NR<T>;
+        for (long row = span.first; row < span.last; row++) {
+            T* const line = strip + 4 * (row - span.first) * g.pitch * L;
+            for (int p = 0; p < 6; p++) fill_zero(half + p * g.pitch * L, 2 * L);
+            for (long col = 0; col < g.cols; col++, from += NR<T>)
+#pragma GCC unroll 6
+                for (int p = 0; p < 6; p++) {
+                    Vec<T> d[6], o[6];
+#pragma GCC unroll 6
+                    for (int q = 0; q < 6; q++) d[q] = load(from + (6 * p + q) * g.D_plane);
+                    winograd::input_back(d, o);
+                    T* const to = half + (p * g.pitch + 4 * col) * L;
+                    store(to, load(to) + o[0]);
+                    store(to + L, load(to + L) + o[1]);
+#pragma GCC unroll 4
+                    for (int q = 2; q < 6; q++) store(to + q * L, o[q]);
+                }
+            for (long col = 0; col < g.pitch; col++) {
+                Vec<T> d[6], o[6];
+#pragma GCC unroll 6
+                for (int p = 0; p < 6; p++) d[p] = load(half + (p * g.pitch + col) * L);
+                winograd::input_back(d, o);
+                T* const to = line + col * L;
+                store(to, load(to) + o[0]);
+                store(to + g.pitch * L, load(to + g.pitch * L) + o[1]);
+#pragma GCC unroll 4
+                for (int p = 2; p < 6; p++) store(to + p * g.pitch * L, o[p]);
+            }
+        }
+        const long above = 4 * span.first - s.top, height = 4 * (span.last - span.first);
+        const bool ends = span.last == g.rows;
+        const long y0 = std::max(0L, -above), y1 = std::clamp(s.H - above, y0, ends ? height + 2 : std::max(y0, height));
+        scatter(dx + ((span.n * s.C + c) * s.H + above + y0) * s.W, s.H * s.W, std::min<long>(L, s.C - c),
+                strip + (y0 * g.pitch + s.left) * L, g.pitch - s.W, s.W, (y1 - y0) * s.W);
+        if (!ends) std::copy(strip + height * g.pitch * L, strip + height * g.pitch * L + two_lines, carry);
+    });
+}
+
+// U in panels for the product with V: panel of NR filters, then s, then c, then the filters side by side.
+// With `turned`, panels of channels, then s, then f: for the product with dM.
+template <class T>
+struct Weights {
+    const ConvSizes& s;
+    bool turned;
+    long lines, depth;  // across and along a panel
+    T* packed;
+
+    Weights(const ConvSizes& s, bool turned, T* packed)
+        : s(s), turned(turned), lines(turned ? s.C : s.F), depth(turned ? s.F : s.C), packed(packed) {}
+    long size() const { return divide_up(lines, lanes<T>) * lanes<T> * 36 * depth; }
+    // The last panel is one vector wide if that is enough.
+    long width(long line) const { return lines - line > lanes<T> ? NR<T> : lanes<T>; }
+    const T* panel(long line, long plane) const { return packed + line * 36 * depth + plane * depth * width(line); }
+
+    void transform(const T* w) const {
+        constexpr int L = lanes<T>;
+        const long chunk = 32, chunks = divide_up(depth, chunk), groups = divide_up(lines, L);
+        share(groups * chunks, 64 * lines * depth, [&](long piece) {
+            const long line = piece / chunks * L, k0 = piece % chunks * chunk, k1 = std::min(depth, k0 + chunk);
+            const long some = std::min<long>(L, lines - line), panel_line = line / NR<T> * NR<T>, step = width(panel_line);
+            T* const taps = scratch<T>(Slot::panel_a, (chunk * 9 + 1) * L);  // (k, tap, line)
+            const long line_stride = turned ? 9 : s.C * 9, k_stride = turned ? s.C * 9 : 9;
+            const T* const from = w + line * line_stride + k0 * k_stride;
+            if (turned)
+                for (long k = 0; k < k1 - k0; k++) pack_panel(taps + k * 9 * L, L, from + k * k_stride, 9, 1, some, 9);
+            else
+                pack_panel(taps, L, from, line_stride, 1, some, (k1 - k0) * 9);
+            for (long k = k0; k < k1; k++) {
+                Vec<T> half[6][3];
+#pragma GCC unroll 3
+                for (int j = 0; j < 3; j++) {
+                    Vec<T> g[3], o[6];
+#pragma GCC unroll 3
+                    for (int i = 0; i < 3; i++) g[i] = load(taps + ((k - k0) * 9 + 3 * i + j) * L);
+                    winograd::filter(g, o);
+#pragma GCC unroll 6
+                    for (int p = 0; p < 6; p++) half[p][j] = o[p];
+                }
+                T* const to = packed + panel_line * 36 * depth + k * step + line - panel_line;
+#pragma GCC unroll 6
+                for (int p = 0; p < 6; p++) {
+                    Vec<T> o[6];
+                    winograd::filter(half[p], o);
+#pragma GCC unroll 6
+                    for (int q = 0; q < 6; q++) store(to + (6 * p + q) * depth * step, o[q]);
+                }
+            }
+        });
+    }
+};
+
+// panel[s, t, :] = Σ_k from[s, t, k] weights[s, k, line ..]: the 36 products for one panel of weights.
+template <class T>
+void multiply(T* panel, const T* from, long plane, long stride, const Weights<T>& weights, long line, const Layout<T>& g,
+              long tiles) {
+    const long parts = divide_up(tiles, MR), width = weights.width(line);
+    for (long s = 0; s < 36; s++)
+        for (long part = 0; part < parts; part++) {
+            const long t = part * tiles / parts, height = (part + 1) * tiles / parts - t;
+            tile_of<T, true>(height, width)(weights.depth, from + s * plane + t * stride, stride, weights.panel(line, s), width,
+                                            panel + s * g.D_plane + t * NR<T>, NR<T>, width, {});
+        }
+}
+
+}  // namespace
+
+// out (N, F, OH, OW), x (N, C, H, W), w (F, C, 3, 3), b (F,) or missing; relu != 0 for the fused conv + relu.
+template <class T>
+void winograd_forward(Array<T> out, Array<const T> x, Array<const T> w, Array<const T> b, long stride_y, long stride_x,
+                      long dilation_y, long dilation_x, long top, long left, long relu) {
+    const ConvSizes s = conv_sizes(out, x, w, stride_y, stride_x, dilation_y, dilation_x, top, left);
+    const Layout<T> g(s);
+    Weights<T> weights(s, false, nullptr);
+    weights.packed = scratch<T>(Slot::packed_a, weights.size());
+    weights.transform(w.data);
+    const long total = s.N * g.rows;
+    share(divide_up(total, g.block_rows), g.work(), [&](long block) {
+        const long begin = block * g.block_rows, end = std::min(total, begin + g.block_rows), tiles = (end - begin) * g.cols;
+        T* const V = scratch<T>(Slot::tile, 36 * (g.V_plane + g.D_plane) + g.strip_size() + g.half_size());
+        T *const panel = V + 36 * g.V_plane, *const strip = panel + 36 * g.D_plane, *const half = strip + g.strip_size();
+        transform_input(V, x.data, g, begin, end, strip, half);
+        for (long line = 0; line < s.F; line += NR<T>) {
+            multiply(panel, V, g.V_plane, g.C_stride, weights, line, g, tiles);
+            for (long f = line; f < std::min(s.F, line + NR<T>); f += lanes<T>)
+                transform_output(out.data, panel + f - line, b.data, relu != 0, g, f, begin, end, strip);
+        }
+    });
+}
+BACKPASS_KERNEL(winograd_forward)
+
+// dx and db may be missing; relu_out is the output of the relu that was fused behind, or missing.
+template <class T>
+void winograd_backward(Array<T> dx, Array<T> dw, Array<T> db, Array<const T> dout, Array<const T> x, Array<const T> w,
+                       Array<const T> relu_out, long stride_y, long stride_x, long dilation_y, long dilation_x, long top,
+                       long left) {
+    constexpr int L = lanes<T>;
+    const ConvSizes s = conv_sizes(dout, x, w, stride_y, stride_x, dilation_y, dilation_x, top, left);
+    const Layout<T> g(s);
+    Weights<T> weights(s, true, nullptr);
+    if (dx) {
+        weights.packed = scratch<T>(Slot::packed_a, weights.size());
+        weights.transform(w.data);
+    }
+    // A piece is some images; it sums dU and db into its own place.
+    const long filters = divide_up(s.F, L) * L, plane = s.C * filters, size = 36 * plane + filters;
+    const long pieces = std::clamp(divide_up(s.N * g.rows * g.cols, 256), 2L, 8L) > s.N
+                            ? s.N
+                            : std::clamp(divide_up(s.N * g.rows * g.cols, 256), 2L, 8L);
+    T* const partial = scratch<T>(Slot::partial, pieces * size);
+    share(pieces, g.work(), [&](long piece) {
+        const long first = piece * s.N / pieces * g.rows, last = (piece + 1) * s.N / pieces * g.rows;
+        const long carry_size = 2 * g.pitch * L, carries = divide_up(s.C, L);
+        T* const V = scratch<T>(Slot::tile, 36 * (g.V_plane + g.M_plane + g.D_plane) + g.strip_size() + g.half_size() +
+                                                carries * carry_size);
+        T *const M = V + 36 * g.V_plane, *const panel = M + 36 * g.M_plane, *const strip = panel + 36 * g.D_plane;
+        T *const half = strip + g.strip_size(), *const carry = half + g.half_size();
+        T *const dU = partial + piece * size, *const bias = dU + 36 * plane;
+        fill_zero(bias, filters);
+        Epilogue<T> epilogue;
+        for (long begin = first; begin < last; begin += g.block_rows) {
+            const long end = std::min(last, begin + g.block_rows), tiles = (end - begin) * g.cols;
+            transform_input(V, x.data, g, begin, end, strip, half);
+            transform_upstream(M, dout.data, relu_out.data, g, begin, end, strip, half);
+            for (long t = 0; t < tiles; t++)  // at the point 1 the transform is the sum of the tile
+                for (long f = 0; f < filters; f += L)
+                    store(bias + f, load(bias + f) + load(M + 7 * g.M_plane + t * g.F_stride + f));
+            const long parts = divide_up(s.C, MR);
+            for (long k = 0; k < 36; k++)
+                for (long f = 0; f < filters; f += NR<T>)
+                    for (long part = 0; part < parts; part++) {
+                        const long c = part * s.C / parts, height = (part + 1) * s.C / parts - c;
+                        const long width = std::min<long>(NR<T>, filters - f);
+                        tile_of<T>(height, width)(tiles, V + k * g.V_plane + c, g.C_stride, M + k * g.M_plane + f, g.F_stride,
+                                                  dU + k * plane + c * filters + f, filters, width, epilogue);
+                    }
+            epilogue.accumulate = true;
+            if (!dx) continue;
+            for (long line = 0; line < s.C; line += NR<T>) {
+                multiply(panel, M, g.M_plane, g.F_stride, weights, line, g, tiles);
+                for (long c = line; c < std::min(s.C, line + NR<T>); c += L)
+                    transform_input_back(dx.data, panel + c - line, carry + c / L * carry_size, g, c, begin, end, strip, half);
+            }
+        }
+    });
+
+    // dw = Gᵀ dU G, for L filters and some channels at a time.
+    const long chunk = 32, chunks = divide_up(s.C, chunk);
+    share(filters / L * chunks, pieces * size, [&](long piece) {
+        const long f = piece / chunks * L, c0 = piece % chunks * chunk, c1 = std::min(s.C, c0 + chunk);
+        T* const taps = scratch<T>(Slot::panel_a, (chunk * 9 + L) * L);  // (c, tap, filter)
+        for (long c = c0; c < c1; c++) {
+            Vec<T> half[3][6];
+#pragma GCC unroll 6
+            for (int q = 0; q < 6; q++) {
+                Vec<T> u[6], o[3];
+#pragma GCC unroll 6
+                for (int p = 0; p < 6; p++) {
+                    const T* const from = partial + (6 * p + q) * plane + c * filters + f;
+                    u[p] = load(from);
+                    for (long other = 1; other < pieces; other++) u[p] += load(from + other * size);
+                }
+                winograd::filter_back(u, o);
+#pragma GCC unroll 3
+                for (int i = 0; i < 3; i++) half[i][q] = o[i];
+            }
+#pragma GCC unroll 3
+            for (int i = 0; i < 3; i++) {
+                Vec<T> o[3];
+                winograd::filter_back(half[i], o);
+#pragma GCC unroll 3
+                for (int j = 0; j < 3; j++) store(taps + ((c - c0) * 9 + 3 * i + j) * L, o[j]);
+            }
+        }
+        const long count = (c1 - c0) * 9;
+        for (long k = 0; k < count; k += L) {
+            Vec<T> v[L];
+#pragma GCC unroll 16
+            for (int i = 0; i < L; i++) v[i] = load(taps + (k + i) * L);
+            transpose<T>(v);
+            for (long i = 0; i < std::min<long>(L, s.F - f); i++) {
+                T* const to = dw.data + ((f + i) * s.C + c0) * 9 + k;
+                const long some = std::min<long>(L, count - k);
+                store_some(to, load_some(to, some) + v[i], some);
+            }
+        }
+    });
+    if (db)
+        for (long piece = 0; piece < pieces; piece++)
+            for (long f = 0; f < s.F; f++) db[f] += partial[piece * size + 36 * plane + f];
+}
+BACKPASS_KERNEL(winograd_backward)
+
+}  // namespace backpass

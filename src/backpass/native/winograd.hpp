@@ -1,0 +1,80 @@
+// The one-dimensional transforms of Winograd's F(4, 3): four outputs of a filter of three from six inputs with six
+// products instead of twelve (Lavin and Gray 2015, arXiv:1509.09308, section 4.3; interpolation at 0, 1, -1, 2, -2 and
+// infinity):
+//
+//     y = Aᵀ [(G g) ⊙ (Bᵀ d)],       in two dimensions     Y = Aᵀ [(G g Gᵀ) ⊙ (Bᵀ d B)] A.
+//
+// Each function works lane by lane on vectors.  Going back takes the transposed matrices, A, B and Gᵀ.
+#pragma once
+#include "simd.hpp"
+
+namespace backpass::winograd {
+
+// Bᵀ d
+template <class V>
+inline void input(const V (&d)[6], V (&o)[6]) {
+    const V even = d[4] - 4 * d[2], odd = d[3] - 4 * d[1], even2 = d[4] - d[2], odd2 = 2 * (d[3] - d[1]);
+    o[0] = 4 * d[0] - 5 * d[2] + d[4];
+    o[1] = even + odd;
+    o[2] = even - odd;
+    o[3] = even2 + odd2;
+    o[4] = even2 - odd2;
+    o[5] = 4 * d[1] - 5 * d[3] + d[5];
+}
+
+// B g
+template <class V>
+inline void input_back(const V (&g)[6], V (&o)[6]) {
+    const V sum = g[1] + g[2], difference = g[2] - g[1], sum2 = g[3] + g[4], difference2 = 2 * (g[4] - g[3]);
+    o[0] = 4 * g[0];
+    o[1] = 4 * difference + difference2 + 4 * g[5];
+    o[2] = -5 * g[0] - 4 * sum - sum2;
+    o[3] = -difference - difference2 - 5 * g[5];
+    o[4] = g[0] + sum + sum2;
+    o[5] = g[5];
+}
+
+// Aᵀ m
+template <class V>
+inline void output(const V (&m)[6], V (&o)[4]) {
+    const V sum = m[1] + m[2], difference = m[1] - m[2], sum2 = m[3] + m[4], difference2 = m[3] - m[4];
+    o[0] = m[0] + sum + sum2;
+    o[1] = difference + 2 * difference2;
+    o[2] = sum + 4 * sum2;
+    o[3] = difference + 8 * difference2 + m[5];
+}
+
+// A g
+template <class V>
+inline void output_back(const V (&g)[4], V (&o)[6]) {
+    const V even = g[0] + g[2], odd = g[1] + g[3], even2 = g[0] + 4 * g[2], odd2 = 2 * g[1] + 8 * g[3];
+    o[0] = g[0];
+    o[1] = even + odd;
+    o[2] = even - odd;
+    o[3] = even2 + odd2;
+    o[4] = even2 - odd2;
+    o[5] = g[3];
+}
+
+// G g
+template <class V>
+inline void filter(const V (&g)[3], V (&o)[6]) {
+    const V ends = (g[0] + g[2]) / 6, middle = g[1] / 6, ends2 = g[0] / 24 + g[2] / 6, middle2 = g[1] / 12;
+    o[0] = g[0] / 4;
+    o[1] = -ends - middle;
+    o[2] = middle - ends;
+    o[3] = ends2 + middle2;
+    o[4] = ends2 - middle2;
+    o[5] = g[2];
+}
+
+// Gᵀ u
+template <class V>
+inline void filter_back(const V (&u)[6], V (&o)[3]) {
+    const V sum = u[1] + u[2], sum2 = u[3] + u[4];
+    o[0] = u[0] / 4 - sum / 6 + sum2 / 24;
+    o[1] = (u[2] - u[1]) / 6 + (u[3] - u[4]) / 12;
+    o[2] = (sum2 - sum) / 6 + u[5];
+}
+
+}  // namespace backpass::winograd

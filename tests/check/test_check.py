@@ -1,0 +1,378 @@
+"""What a user sees: the report of a check, its forms, and the limits of what it claims."""
+
+import json
+from html.parser import HTMLParser
+
+import numpy as np
+import pytest
+
+from backpass import errors
+from backpass.check import Report, check, check_optimizer, numeric
+from backpass.check.subject import stems
+from backpass.testing import assert_gradients, assert_update_rule
+
+
+def norm_forward(x, gamma, beta):
+    mean = x.mean(axis=0)
+    centered = x - mean
+    var = (centered**2).mean(axis=0)
+    rstd = 1 / np.sqrt(var + 1e-5)
+    xhat = centered * rstd
+    out = gamma * xhat + beta
+    return out, (centered, rstd, xhat, gamma)
+
+
+def norm_backward(dout, cache):
+    centered, rstd, xhat, gamma = cache
+    n = len(dout)
+    dbeta = dout.sum(axis=0)
+    dgamma = (dout * xhat).sum(axis=0)
+    dxhat = dout * gamma
+    drstd = (dxhat * centered).sum(axis=0)
+    dvar = drstd * -0.5 * rstd**2  # the slip
+    dcentered = dxhat * rstd + 2 / n * centered * dvar
+    dx = dcentered - dcentered.mean(axis=0)
+    return dx, dgamma, dbeta
+
+
+def relu_forward(x):
+    return np.maximum(x, 0), x
+
+
+def relu_backward(dout, x):
+    return dout * (x > 0)
+
+
+@pytest.fixture(scope="module")
+def wrong():
+    return check(norm_forward, norm_backward)
+
+
+def test_the_issues_own_example(wrong):
+    finding = wrong.findings[0]
+    assert not wrong.ok
+    assert not wrong
+    assert finding.code.startswith("dvar = drstd * -0.5 * rstd**2")
+    assert finding.quantity == "dvar"
+    assert finding.cause == "power"
+    assert "`rstd ** 3`" in finding.fix
+    assert {g.name: g.status for g in wrong.gradients} == {"x": "wrong", "gamma": "right", "beta": "right"}
+    text = str(wrong)
+    assert "first wrong line" in text
+    assert "dvar should be rstd times larger" in text
+    assert "dbeta, dgamma, drstd, dxhat are right; dcentered, dx are wrong because of it" in text
+
+
+def test_lines_are_marked(wrong):
+    marks = {m.quantity: m.status for m in wrong.lines if m.quantity in ("dxhat", "dvar", "dcentered")}
+    assert marks == {"dxhat": "right", "dvar": "fault", "dcentered": "follows"}
+
+
+def test_json_goes_round(wrong):
+    data = json.loads(wrong.to_json())
+    assert data["ok"] is False
+    assert data["findings"][0]["line"] == wrong.findings[0].line
+    data.pop("ok")
+    assert Report.from_dict(data).to_json() == wrong.to_json()
+
+
+def test_html_is_one_well_formed_page_with_nothing_to_fetch(wrong):
+    page = wrong.to_html()
+    open_tags = []
+
+    class Reader(HTMLParser):
+        def handle_starttag(self, tag, attributes):
+            assert tag not in ("script", "link", "img")
+            if tag not in ("meta",):
+                open_tags.append(tag)
+
+        def handle_endtag(self, tag):
+            assert open_tags.pop() == tag
+
+    Reader().feed(page.removeprefix("<!doctype html>"))
+    assert not open_tags
+    assert 'class="row fault"' in page
+    assert "dvar = drstd * -0.5 * rstd**2" in page
+
+
+def test_html_escapes_what_the_user_wrote():
+    page = Report("<b>&", sources={"a": {"path": "a", "first": 1, "text": ["x < y  # <script>"]}}).to_html()
+    assert "<script>" not in page
+    assert "&lt;script&gt;" in page
+
+
+def test_the_package_itself_can_be_called():
+    import backpass.check
+
+    assert backpass.check(relu_forward, relu_backward).ok
+
+
+def test_right_is_right():
+    report = check(relu_forward, relu_backward)
+    assert report.ok
+    assert report.findings == []
+    assert all(g.error < 1e-9 for g in report.gradients)
+
+
+def test_the_functions_are_as_before_afterwards():
+    code, names = norm_backward.__code__, set(norm_backward.__globals__)
+    check(norm_forward, norm_backward)
+    assert norm_backward.__code__ is code
+    assert set(norm_backward.__globals__) == names
+    assert np.random.default_rng is np.random.default_rng
+    assert type(np.random.default_rng).__name__ != "Unseeded"
+
+
+def test_the_functions_are_as_before_even_when_they_raise():
+    def bad_forward(x):
+        raise KeyError("inside")
+
+    code = bad_forward.__code__
+    report = check(bad_forward, relu_backward, (np.ones(3),))
+    assert bad_forward.__code__ is code
+    assert report.findings[0].cause == "exception"
+    assert "inside" in report.findings[0].message
+
+
+def test_kinks_are_left_out_and_said():
+    x = np.array([[-1.0, 0.0, 2.0], [0.0, 1.0, -3.0]])
+    report = check(relu_forward, relu_backward, (x,))
+    assert report.ok
+    assert report.gradients[0].kinks == 2
+    assert any(f.cause == "kink" and f.severity == "note" for f in report.findings)
+
+
+def test_a_kink_does_not_hide_a_fault_elsewhere():
+    def shifted_backward(dout, x):
+        return dout * (x > 0) * np.where(x > 1.5, 1.01, 1.0)
+
+    x = np.array([[-1.0, 0.0, 2.0], [0.0, 1.0, -3.0]])
+    assert not check(relu_forward, shifted_backward, (x,)).ok
+
+
+@pytest.mark.parametrize("slip", [1e-5, 1e-4, 1e-2])
+def test_small_slips_are_found(slip):
+    def slightly_wrong(dout, x):
+        return dout * (x > 0) * (1 + slip)
+
+    assert not check(relu_forward, slightly_wrong).ok
+
+
+def test_float32_inside_is_not_called_wrong():
+    def soft_forward(x):
+        x = x.astype(np.float32)
+        t = np.tanh(x)
+        return t, t
+
+    def soft_backward(dout, t):
+        return dout * (1 - t**2)
+
+    report = check(soft_forward, soft_backward)
+    assert report.ok, str(report)
+
+
+def test_dropout_that_draws_anew_is_held_fast():
+    def my_dropout_forward(x, keep_prob=0.6):
+        mask = (np.random.default_rng().random(x.shape) < keep_prob) / keep_prob
+        return x * mask, mask
+
+    def my_dropout_backward(dout, mask):
+        return dout * mask
+
+    assert check(my_dropout_forward, my_dropout_backward).ok
+
+
+def test_without_source_the_numbers_are_still_judged():
+    space = {"np": np}
+    exec("def f_forward(x):\n    return x**2, x\ndef f_backward(dout, x):\n    return dout * x", space)
+    report = check(space["f_forward"], space["f_backward"], (np.array([1.0, 2.0, -3.0]),))
+    assert not report.ok
+    assert report.findings[0].line == 0
+    assert report.findings[0].cause == "factor"
+    assert "source is not at hand" in report.findings[0].message
+
+
+def test_closures_and_lambdas():
+    def make(scale):
+        def scaled_forward(x):
+            y = x * scale
+            return y**2, y
+
+        def scaled_backward(dout, y):
+            dy = dout * 2 * y
+            return dy / scale
+
+        return scaled_forward, scaled_backward
+
+    report = check(*make(3.0), (np.array([[1.0, 2.0, -1.5]]),))
+    assert not report.ok
+    assert report.findings[0].code == "return dy / scale"
+
+
+def test_inputs_by_name_by_tuple_and_by_function():
+    x = np.linspace(-2, 2, 7)
+    for arguments in ((x,), {"x": x}, lambda rng: (rng.standard_normal(5),)):
+        assert check(relu_forward, relu_backward, arguments).ok
+
+
+def test_what_cannot_be_guessed_is_said():
+    def odd_forward(x, enigma):
+        return x * enigma, enigma
+
+    with pytest.raises(errors.ArgumentError, match="inputs"):
+        check(odd_forward, relu_backward)
+    with pytest.raises(errors.ArgumentError, match="2 arguments"):
+        check(odd_forward, relu_backward, (1.0, 2.0, 3.0))
+
+
+def test_wrt_names_the_order():
+    def product_forward(a, b):
+        return a * b, (a, b)
+
+    def product_backward(dout, cache):
+        return dout * cache[0], dout * cache[1]
+
+    pair = (np.array([1.0, 2.0]), np.array([3.0, 5.0]))
+    assert not check(product_forward, product_backward, pair).ok
+    assert check(product_forward, product_backward, pair, wrt=["b", "a"]).ok
+
+
+def test_assert_gradients_fails_with_the_report():
+    with pytest.raises(AssertionError, match="first wrong line"):
+        assert_gradients(norm_forward, norm_backward)
+    assert assert_gradients(relu_forward, relu_backward).ok
+
+
+def test_the_two_faults_of_one_function_are_both_reported():
+    def affine_forward(x, w, b):
+        return x @ w + b, (x, w, b)
+
+    def affine_backward(dout, cache):
+        x, w, _ = cache
+        dx = dout @ w.T
+        dw = 2 * (x.T @ dout)
+        db = -dout.sum(axis=0)
+        return dx, dw, db
+
+    report = check(affine_forward, affine_backward)
+    assert [f.quantity for f in report.findings] == ["dw", "db"]
+    assert [f.cause for f in report.findings] == ["factor", "sign"]
+
+
+# -- numbers ------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("function", "slope"), [(np.exp, np.exp(0.7)), (np.sin, np.cos(0.7)), (lambda v: v**5, 5 * 0.7**4)]
+)
+def test_derivatives_are_good_to_ten_digits(function, slope):
+    d = numeric.derivative_along(lambda t: float(function(0.7 + t)), lambda: 0)
+    assert abs(d.value - slope) < 1e-10 * abs(slope)
+    assert not d.kink
+
+
+def test_a_kink_nearby_is_walked_around_and_one_on_the_spot_is_seen():
+    near = numeric.derivative_along(lambda t: abs(2e-4 + t), lambda: 0)
+    assert not near.kink
+    assert near.value == pytest.approx(1.0)
+    assert numeric.derivative_along(abs, lambda: 0).kink
+
+
+def test_branches_tell_of_kinks_before_slopes_do():
+    last = [0.0]
+
+    def f(t):
+        last[0] = t
+        return t * t if t < 1e-5 else t * t + 1e-12 * t
+
+    d = numeric.derivative_along(f, lambda: int(last[0] < 1e-5))
+    assert not d.kink
+
+
+@pytest.mark.parametrize(
+    ("name", "stem"),
+    [
+        ("dx", "x"),
+        ("grad_gamma", "gamma"),
+        ("dL_dz", "z"),
+        ("w_grad", "w"),
+        ("dx2", "x"),
+        ("delta_h", "h"),
+        ("dLdw", "w"),
+    ],
+)
+def test_names_of_gradients(name, stem):
+    assert stem in stems(name)
+
+
+# -- update rules -------------------------------------------------------------------------------------------------
+
+
+def adam(w, dw, config=None, *, inside=False, late=False, forget=False):
+    config = {} if config is None else config
+    for key, value in (("learning_rate", 1e-3), ("beta1", 0.9), ("beta2", 0.999), ("epsilon", 1e-8), ("t", 0)):
+        config.setdefault(key, value)
+    m, v = config.get("m", np.zeros_like(w)), config.get("v", np.zeros_like(w))
+    if not late:
+        config["t"] += 1
+    m = config["beta1"] * m + (1 - config["beta1"]) * dw
+    v = config["beta2"] * v + (1 - config["beta2"]) * dw**2
+    t = max(config["t"], 1)
+    m_hat, v_hat = m / (1 - config["beta1"] ** t), v / (1 - config["beta2"] ** t)
+    if late:
+        config["t"] += 1
+    if not forget:
+        config["m"], config["v"] = m, v
+    root = np.sqrt(v_hat + config["epsilon"]) if inside else np.sqrt(v_hat) + config["epsilon"]
+    return w - config["learning_rate"] * m_hat / root, config
+
+
+def variant(**slip):
+    def rule(w, dw, config=None):
+        return adam(w, dw, config, **slip)
+
+    return rule
+
+
+def test_adam_is_adam():
+    assert check_optimizer(adam).ok
+    assert assert_update_rule(variant(), "adam").ok
+
+
+@pytest.mark.parametrize(("slip", "cause"), [("inside", "eps"), ("forget", "second_call"), ("late", "forward_formula")])
+def test_slips_of_adam_are_named(slip, cause):
+    report = check_optimizer(variant(**{slip: True}), "adam")
+    assert report.findings[0].cause == cause
+    assert "step" in report.findings[0].message
+
+
+def test_the_courses_own_adam_is_right_too():
+    def rule(w, dw, config):
+        c = config
+        c["t"] = c.get("t", 0) + 1
+        c["m"] = c["beta1"] * c.get("m", 0) + (1 - c["beta1"]) * dw
+        c["v"] = c["beta2"] * c.get("v", 0) + (1 - c["beta2"]) * dw**2
+        rate = c["learning_rate"] * np.sqrt(1 - c["beta2"] ** c["t"]) / (1 - c["beta1"] ** c["t"])
+        return w - rate * c["m"] / (np.sqrt(c["v"]) + c["epsilon"]), c
+
+    assert check_optimizer(rule, "adam").ok
+
+
+@pytest.mark.parametrize("name", ["sgd", "sgd_momentum", "rmsprop"])
+def test_other_rules_and_going_uphill(name):
+    from backpass.check.optimizers import FORMULAS
+
+    formula = FORMULAS[name][1][0]
+
+    def rule(w, dw, config, sign=1.0):
+        state = config.setdefault("state", {})
+        return formula(w, sign * dw, config, state), config
+
+    assert check_optimizer(rule, name).ok
+    report = check_optimizer(lambda w, dw, config: rule(w, dw, config, -1.0), name)
+    assert report.findings[0].cause == "sign"
+
+
+def test_an_unknown_rule_is_an_error():
+    with pytest.raises(errors.ArgumentError, match="known: sgd"):
+        check_optimizer(lambda w, dw, config: (w, config), "frob")
