@@ -18,10 +18,8 @@
 namespace backpass {
 namespace {
 
-// Multiply-adds below which a product stays on one thread: it takes less than twice what waking another costs.
-constexpr long serial_work = 1 << 18;
-// Multiply-adds that a piece should have at least: some 10 us.
-constexpr long piece_work = 1 << 19;
+// Multiply-adds that a piece should have at least: some 5 us, several times what handing it out costs.
+constexpr long piece_work = 1 << 18;
 // k of a block: a panel of B (block, NR) takes 64 KiB with AVX-512, and C is read and written once per block.
 template <class T>
 constexpr long block_k = 2048 / sizeof(T);
@@ -36,12 +34,13 @@ constexpr long split_size = 1 << 14, split_depth = 384, most_parts = 16;
 
 constexpr long divide_up(long a, long b) { return (a + b - 1) / b; }
 
-// 0 .. extent cut into `count` nearly equal parts.
+// 0 .. extent cut into `count` parts, the first `longer` of which have one more than `shorter`.
 struct Cut {
-    long extent, count;
-    long begin(long i) const { return i * extent / count; }
-    long size(long i) const { return begin(i + 1) - begin(i); }
-    long largest() const { return divide_up(extent, count); }
+    long count, shorter, longer;
+    Cut(long extent, long count) : count(count), shorter(extent / count), longer(extent % count) {}
+    long begin(long i) const { return i * shorter + std::min(i, longer); }
+    long size(long i) const { return shorter + (i < longer); }
+    long largest() const { return size(0); }
 };
 
 template <class T>
@@ -76,17 +75,27 @@ constexpr long slot_a(long depth) { return divide_up(MR * depth + 2 * lanes<T>, 
 template <class T>
 constexpr long slot_b(long depth) { return NR<T> * depth; }
 
+// Packs panels i0 .. i1, `place` apart.  Where their lines lie side by side, few rows of all panels at a time:
+// panels end within a cache line, and the next one wants the rest of it.
+constexpr long rows_at_a_time = 16;
+
 template <class T>
-void pack_a(const Product<T>& x, T* packed, long panel, long k0, long depth) {
-    const long height = x.rows.size(panel);
-    pack_panel(packed, height, x.a.at(x.rows.begin(panel), k0), x.a.line_stride, x.a.k_stride, height, depth);
+void pack_a(const Product<T>& x, T* packed, long place, long i0, long i1, long k0, long depth) {
+    const long step = x.a.line_stride == 1 ? rows_at_a_time : std::max(1L, depth);
+    for (long p = 0; p < depth; p += step)
+        for (long i = i0; i < i1; i++) {
+            const long height = x.rows.size(i);
+            pack_panel(packed + (i - i0) * place + p * height, height, x.a.at(x.rows.begin(i), k0 + p),
+                       x.a.line_stride, x.a.k_stride, height, std::min(step, depth - p));
+        }
 }
 
 template <class T>
-void pack_b(const Product<T>& x, T* packed, long panel, long k0, long depth) {
-    const long count = x.column_count(panel);
-    const long width = count > lanes<T> ? NR<T> : lanes<T>;
-    pack_panel(packed, width, x.b.at(panel * NR<T>, k0), x.b.line_stride, x.b.k_stride, count, depth);
+void pack_b(const Product<T>& x, T* packed, long place, long j0, long j1, long k0, long depth) {
+    for (long j = j0; j < j1; j++) {
+        const long count = x.column_count(j), width = count > lanes<T> ? NR<T> : lanes<T>;
+        pack_panel(packed + (j - j0) * place, width, x.b.at(j * NR<T>, k0), x.b.line_stride, x.b.k_stride, count, depth);
+    }
 }
 
 // The product while it is over part `i` of `count` of k: later parts add to C, the last one finishes it.
@@ -106,6 +115,7 @@ void compute(const Product<T>& whole, long i0, long i1, long j0, long j1, Cut bl
     for (long block = 0; block < blocks.count; block++) {
         const Product<T> x = at_part(whole, block, blocks.count);
         const long k0 = k_begin + blocks.begin(block), depth = blocks.size(block);
+        if (own_a) pack_a(x, own_a, place_a, i0, i1, k0, depth);
         for (long j = j0; j < j1; j++) {
             const long column = j * NR<T>, count = x.column_count(j);
             const T* b = x.b.at(column, k0);
@@ -113,7 +123,7 @@ void compute(const Product<T>& whole, long i0, long i1, long j0, long j1, Cut bl
             if (!x.direct_b || count % lanes<T>) {
                 b_step = count > lanes<T> ? NR<T> : lanes<T>;
                 b = x.shared_b ? x.shared_b + (block * x.columns + j) * place_b : own_b;
-                if (!x.shared_b) pack_b(x, own_b, j, k0, depth);
+                if (!x.shared_b) pack_b(x, own_b, place_b, j, j + 1, k0, depth);
             }
             Epilogue<T> epilogue = x.epilogue;
             if (epilogue.bias) epilogue.bias += column;
@@ -122,10 +132,8 @@ void compute(const Product<T>& whole, long i0, long i1, long j0, long j1, Cut bl
                 const T* a = x.a.at(row, k0);
                 long a_step = x.a.line_stride == 1 ? x.a.k_stride : x.a.line_stride;
                 if (!x.direct_a) {
-                    T* const own = own_a + (i - i0) * place_a;
-                    a = x.shared_a ? x.shared_a + (block * x.rows.count + i) * place_a : own;
+                    a = own_a ? own_a + (i - i0) * place_a : x.shared_a + (block * x.rows.count + i) * place_a;
                     a_step = height;
-                    if (!x.shared_a && j == j0) pack_a(x, own, i, k0, depth);
                 }
                 const bool along_k = x.direct_a && x.a.line_stride != 1;
                 const Tile<T> tile = along_k ? tile_of<T, true>(height, count) : tile_of<T>(height, count);
@@ -135,21 +143,23 @@ void compute(const Product<T>& whole, long i0, long i1, long j0, long j1, Cut bl
     }
 }
 
-// The operands that several pieces read, packed by all threads.
+// The operands that several pieces read, packed by all threads, four panels at a time.
 template <class T>
 void pack_shared(Product<T>& x, bool share_a, bool share_b, Cut blocks, long k_begin) {
     const long place_a = slot_a<T>(blocks.largest()), place_b = slot_b<T>(blocks.largest());
-    const long panels_a = share_a ? x.rows.count : 0, panels_b = share_b ? x.columns : 0, panels = panels_a + panels_b;
+    const long panels_a = share_a ? x.rows.count : 0, panels_b = share_b ? x.columns : 0;
+    const long groups_a = divide_up(panels_a, 4), groups = groups_a + divide_up(panels_b, 4);
     T* const a = share_a ? scratch<T>(Slot::packed_a, blocks.count * panels_a * place_a) : nullptr;
     T* const b = share_b ? scratch<T>(Slot::packed_b, blocks.count * panels_b * place_b) : nullptr;
-    parallel_ranges(blocks.count * panels, std::max(1L, memory_grain / place_b), [&](long begin, long end) {
-        for (long i = begin; i < end; i++) {
-            const long block = i / panels, panel = i % panels;
-            const long k0 = k_begin + blocks.begin(block), depth = blocks.size(block);
-            if (panel < panels_a)
-                pack_a(x, a + (block * panels_a + panel) * place_a, panel, k0, depth);
-            else
-                pack_b(x, b + (block * panels_b + panel - panels_a) * place_b, panel - panels_a, k0, depth);
+    parallel(blocks.count * groups, [&](long piece) {
+        const long block = piece / groups, group = piece % groups;
+        const long k0 = k_begin + blocks.begin(block), depth = blocks.size(block);
+        if (group < groups_a) {
+            const long i = 4 * group;
+            pack_a(x, a + (block * panels_a + i) * place_a, place_a, i, std::min(i + 4, panels_a), k0, depth);
+        } else {
+            const long j = 4 * (group - groups_a);
+            pack_b(x, b + (block * panels_b + j) * place_b, place_b, j, std::min(j + 4, panels_b), k0, depth);
         }
     });
     x.shared_a = a;
@@ -193,16 +203,20 @@ void gemm(T* c, long ldc, Matrix<T> a, Matrix<T> b, Epilogue<T> epilogue) {
     if (m == 0 || n == 0) return;
     Product<T> x{c, ldc, {a.data, a.row_stride, a.col_stride}, {b.data, b.col_stride, b.row_stride}, epilogue, m, n,
                  {m, divide_up(m, MR)}, divide_up(n, NR<T>), nullptr, nullptr, false, false};
-    // An unpacked line of A costs nothing until its rows fall into one set of the first cache.
-    const bool clash = x.a.line_stride != 1 && x.a.line_stride * sizeof(T) % 2048 == 0;
-    x.direct_a = x.columns <= 4 && !clash;
-    x.direct_b = x.rows.count <= 2 && x.b.line_stride == 1;
+    // Read in place what is read once or twice or sits in the first cache, unless its lines all fall into a few sets there.
+    const bool clash = std::max(x.a.line_stride, x.a.k_stride) * sizeof(T) % 2048 == 0;
+    x.direct_a = x.columns == 1 || (x.columns <= 4 && !clash);
+    x.direct_b = x.b.line_stride == 1 && (x.rows.count <= 2 || n * k * static_cast<long>(sizeof(T)) <= 24 << 10);
+    if (x.direct_a && clash && x.a.line_stride != 1) x.rows = {m, divide_up(m, std::min(MR, 7))};
 
+    const long most = m * n * k / piece_work;  // more pieces do not pay
+    const long parts = std::min({most, most_parts, k / split_depth});
+    if (m * n <= split_size && parts > 1) return split_k(x, k, parts);
+
+    // The pieces of rows and columns may follow the number of threads: an element of C is the same sum in any.
     long down = 1, across = 1;
-    if (m * n * k >= serial_work) {
-        if (m * n <= split_size && k >= 2 * split_depth) return split_k(x, k, std::min(most_parts, k / split_depth));
-        // Pieces of rows and columns may depend on the number of threads: an element of C is the same sum in any.
-        const long wanted = threads() > 1 ? std::min<long>(2 * threads(), m * n * k / piece_work) : 1;
+    if (most > 1) {
+        const long wanted = threads() > 1 ? std::min<long>(most, 2 * threads()) : 1;
         down = divide_up(m, piece_rows);
         across = divide_up(n, piece_columns<T>);
         while (down * across < wanted) {  // cut the longer side, as long as a piece keeps some panels
