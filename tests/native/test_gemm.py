@@ -1,0 +1,67 @@
+"""The matrix product against NumPy in float64: edges of every tile, transposed operands, the same bits for any threads."""
+
+from __future__ import annotations
+
+import itertools
+
+import numpy as np
+import pytest
+
+from backpass import native
+
+pytestmark = pytest.mark.skipif(not native.available, reason="built without kernels")
+
+# Around the tiles' sizes (6, 12 and 14 rows; 8, 16 and 32 columns), one, and the shapes of small nets.
+SIZES = [
+    (1, 1, 1),
+    (1, 10, 64),
+    (5, 17, 3),
+    (14, 32, 8),
+    (15, 33, 9),
+    (13, 31, 1),
+    (64, 100, 65),
+    (100, 100, 700),
+    (257, 10, 130),
+]
+LARGE = [(100, 100, 3072), (300, 257, 300), (1030, 96, 100)]
+
+
+def product(m: int, n: int, k: int, dtype: str, ta: int, tb: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    rng = np.random.default_rng(m * n * k)
+    a, b = rng.standard_normal((m, k)), rng.standard_normal((k, n))
+    a, b = a.astype(dtype), b.astype(dtype)
+    out = np.full((m, n), np.nan, dtype)
+    left = np.ascontiguousarray(a.T) if ta else a
+    right = np.ascontiguousarray(b.T) if tb else b
+    native.matrix_product(out, left, right, ta, tb)()
+    return a.astype("f8"), b.astype("f8"), out
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize(("m", "n", "k"), SIZES + LARGE)
+def test_every_shape_and_transposition(m: int, n: int, k: int, dtype: str) -> None:
+    for ta, tb in itertools.product((0, 1), repeat=2):
+        a, b, out = product(m, n, k, dtype, ta, tb)
+        # A sum of k rounded products is off by at most k eps of the sum of their sizes.
+        bound = (k + 2) * np.finfo(dtype).eps * (np.abs(a) @ np.abs(b)) + np.finfo(dtype).tiny
+        assert (np.abs(out - a @ b) <= bound).all(), (ta, tb)
+
+
+@pytest.mark.parametrize(("m", "n", "k"), LARGE)
+def test_the_same_bits_for_one_two_and_three_threads(m: int, n: int, k: int) -> None:
+    before = native.threads()
+    bits = set()
+    for threads in (1, 2, 3):
+        native.set_threads(threads)
+        bits.add(product(m, n, k, "float32", 1, 0)[2].tobytes())
+    native.set_threads(before)
+    assert len(bits) == 1
+
+
+def test_small_whole_numbers_are_exact() -> None:
+    rng = np.random.default_rng(0)
+    for m, n, k in SIZES:
+        a, b = (rng.integers(-8, 9, shape).astype("f4") for shape in ((m, k), (k, n)))
+        out = np.empty((m, n), "f4")
+        native.matrix_product(out, a, b, 0, 0)()
+        np.testing.assert_array_equal(out, a @ b)
