@@ -126,12 +126,12 @@ def examine_modes(
 def _running_statistics(
     forward: Any, variant: Variant, key: str, program: Program, report: Report, budget_s: float
 ) -> None:
-    texts = [file.lines for file in program.files.values()]
-    if not any("running" in line for lines in texts for line in lines):
-        return
+    lines = [line for file in program.files.values() for line in file.lines]
+    if not all(any(word in line for line in lines) for word in ("running", "momentum")):
+        return  # no running statistics, or not by the course's names
     x = next(v for v in variant.arguments.values() if isinstance(v, np.ndarray) and v.ndim in (2, 4))
     axes = (0,) if x.ndim == 2 else (0, 2, 3)
-    momentum = variant.arguments[key]["momentum"]
+    momentum = variant.arguments[key].get("momentum", 0.9)  # a bn_param may leave it to the function's default
     start_mean, start_var = np.linspace(0.5, 1.5, x.shape[1]), np.linspace(2.0, 3.0, x.shape[1])
     expected = {
         "running_mean": momentum * start_mean + (1 - momentum) * x.mean(axis=axes),
@@ -140,7 +140,8 @@ def _running_statistics(
 
     def after_training() -> dict[str, Any]:
         arguments = fresh(variant.arguments)
-        arguments[key] |= {"running_mean": start_mean.copy(), "running_var": start_var.copy()}
+        start = {"running_mean": start_mean.copy(), "running_var": start_var.copy()}
+        arguments[key] |= {"momentum": momentum, **start}
         call_with(forward, arguments)
         return dict(arguments[key])
 
