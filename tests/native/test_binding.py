@@ -303,6 +303,7 @@ def test_threads_variable():
     found = python(TRAIN, BACKPASS_THREADS="3")
     assert found.stdout.split()[2] == "3", found.stderr
 
+
 IMPORTED = """
 import sys, backpass
 late = ["hashlib", "json", "matplotlib", "PIL", "rich", "typer", "urllib.request"]
