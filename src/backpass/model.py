@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from . import native
-from .arena import Wanted, aligned_bytes, carve, place
+from .arena import Wanted, aligned_bytes, aligned_vector, carve, place
 from .errors import ArgumentError, BackpassError, DTypeError, ShapeError
 from .layers.base import Array, Cache, Call, Declared, Layer, Shape, require
 from .layers.fusion import FUSIONS, Fusion
@@ -122,7 +122,7 @@ class Model:
         declared = [d for _, d in self._declare(2)]  # parameters and state do not depend on the batch size
         self.output_shape = declared[-1].out[1:]
         self.params, self.p, self.groups = _flat_params(declared, self.dtype)
-        self.grads, self.g, _ = _flat_params(declared, self.dtype)
+        self.grads, self.g, _ = _flat_params(declared, self.dtype, turn=1)
         self.state, self.s = _flat_state(declared, self.dtype)
         for i, d in enumerate(declared):
             for j, (name, param) in enumerate(d.params.items()):
@@ -648,12 +648,14 @@ def _real_dtype(dtype: Any) -> np.dtype:
     return found
 
 
-def _flat_params(declared: Sequence[Declared], dtype: np.dtype) -> tuple[Array, list[Cache], dict[str, slice]]:
+def _flat_params(
+    declared: Sequence[Declared], dtype: np.dtype, turn: int = 0
+) -> tuple[Array, list[Cache], dict[str, slice]]:
     """Return a flat vector of zeros, each layer's views of it, and the slice of each group."""
     none = np.zeros(0, dtype)
     views: list[dict[str, Array]] = [dict.fromkeys(d.params, none) for d in declared]  # in the order declared
     size = sum(int(np.prod(p.shape)) for d in declared for p in d.params.values())
-    flat = np.zeros(size, dtype)
+    flat = aligned_vector(size, dtype, turn)
     groups: dict[str, slice] = {}
     at = 0
     for group in GROUPS:

@@ -275,7 +275,7 @@ class Trainer:
             _make_folder(self.out)
         model.preprocess = fitted
         model.step = 0
-        self.slots = {name: np.zeros_like(model.params) for name in optimizer.slots}
+        self.slots = optimizer.new_slots(model.params)
         self.best_params, self.best_state = np.zeros(0, model.dtype), np.zeros(0, model.dtype)
         self.run = Run(self)
         self._reader = _Reader(data.train, fitted, model.dtype)
