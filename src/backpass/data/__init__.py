@@ -18,6 +18,16 @@ digits: 10 classes, samples (1, 8, 8) uint8; train 1297, val 200, test 300
 
 from __future__ import annotations
 
+from backpass.data.augment import (
+    AlternatingFlip,
+    Augmentation,
+    Brightness,
+    Contrast,
+    Cutout,
+    Flip,
+    Translate,
+    augmented,
+)
 from backpass.data.dataset import Dataset, Split, describe
 from backpass.data.fetch import download
 from backpass.data.folder import read_picture
@@ -28,10 +38,18 @@ from backpass.data.sources import NAMES, Available, available, load
 
 __all__ = [
     "NAMES",
+    "AlternatingFlip",
+    "Augmentation",
     "Available",
+    "Brightness",
+    "Contrast",
+    "Cutout",
     "Dataset",
+    "Flip",
     "Preprocess",
     "Split",
+    "Translate",
+    "augmented",
     "available",
     "batches",
     "cache_dir",
