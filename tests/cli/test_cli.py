@@ -332,6 +332,18 @@ def test_info_and_version(typed):
     assert typed("--version")[1] == f"backpass {bp.__version__}\n"
 
 
+def test_augment_is_drawn_and_trained_with(typed, tmp_path):
+    assert typed("data", "show", "digits", "--augment", "flip,translate:1")[0] == 0
+    with Image.open("augmented.png") as shown:
+        assert shown.size[0] > 500
+    made = typed("train", "digits", *SMALL, "--augment", "translate:1,cutout:2", "--out", tmp_path / "run")
+    assert made[0] == 0
+    assert "Translate" in made[1]  # among the settings
+    _, manifest = bp.train.load_run(tmp_path / "run")
+    assert [one["type"] for one in manifest["trainer"]["augment"]] == ["data.Translate", "data.Cutout"]
+    assert "such as flip,translate:2" in typed("train", "digits", "--augment", "spin")[2]
+
+
 def test_help_shows_every_option_with_its_default(typed):
     status, out, _ = typed("train", "--help")
     assert status == 0

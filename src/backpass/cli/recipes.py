@@ -19,6 +19,7 @@ class Recipe:
     drop_prob: float = 0.25
     init: str = "he"
     preprocess: str = "standardise"
+    augment: str = "none"
     optimizer: str = "adamw"
     lr: float = 3e-3
     weight_decay: float = 0.01

@@ -12,6 +12,7 @@ import typer
 
 from .. import threads as threads_in_use
 from ..data import load
+from ..data.augment import from_text
 from ..errors import MissingExtraError
 from ..model import Model
 from ..report import require_plots, write_report
@@ -63,6 +64,15 @@ def train(
             DATA,
             "none, scale, mean-image, per-channel, standardise, pca or zca; kept with the net.",
             recipe="preprocess",
+        ),
+    ] = None,
+    augment: Annotated[
+        str | None,
+        _option(
+            DATA,
+            "What is done to training pictures, in this order: flip, alternating-flip, translate:2, translate:4:zero (a random "
+            "crop), cutout:8, brightness:0.2, contrast:0.2; several with commas between.",
+            recipe="augment",
         ),
     ] = None,
     hidden: Annotated[
@@ -208,6 +218,7 @@ def train(
             reg=chosen.reg,
             clip_norm=clip_norm,
             preprocess=preprocessing,
+            augment=from_text(chosen.augment),
             seed=seed,
             out=out or _free_folder(Path("runs") / loaded.name),
             overwrite=overwrite,
@@ -262,8 +273,9 @@ def _free_folder(folder: Path) -> Path:
 
 
 def _settings(trainer: Trainer) -> str:
+    parts = ", ".join(map(brief, (trainer.optimizer, trainer.schedule, trainer.loss, *trainer.augment)))
     return (
-        f"{brief(trainer.optimizer)}, {brief(trainer.schedule)}, {brief(trainer.loss)}; {count(trainer.epochs, 'epoch')} of "
+        f"{parts}; {count(trainer.epochs, 'epoch')} of "
         f"{count(trainer.steps_per_epoch, 'step')}, batch {trainer.batch_size}, seed {trainer.seed}, "
         f"{count(threads_in_use(), 'thread')}, folder {trainer.out}"
     )
