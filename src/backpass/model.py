@@ -598,9 +598,9 @@ class Model:
         Examples
         --------
         >>> import backpass as bp
-        >>> print(bp.Model([bp.Affine(3)], (4,)).profile(8))  # doctest: +ELLIPSIS
-        layer     output    forward  GFLOP/s  GB/s  backward  GFLOP/s  GB/s   share
-        ...
+        >>> measured = bp.Model([bp.Affine(3)], (4,)).profile(8)  # print(measured) shows the table
+        >>> measured.batch, [row.name for row in measured.rows]
+        (8, ['0 Affine'])
         """
         from .profile import profile
 
