@@ -393,6 +393,16 @@ def test_every_net_trains_resumes_and_predicts(typed, tmp_path, net):
     assert bp.load_model(tmp_path / "r/checkpoint.npz").layers == bp.spec.from_spec(manifest["model"]["layers"])
 
 
+def test_profile_of_a_net_and_of_a_run(typed):
+    status, out, _ = typed(
+        "profile", "resnet", "--depth", 8, "--width", 4, "--input", "1x8x8", "--batch", 4, "--rounds", 1
+    )
+    assert (status, "main.3 Conv" in out, "samples/s" in out) == (0, True, True)
+    assert typed("train", "digits", *SMALL, "-q", "--out", "r")[0] == 0
+    status, out, _ = typed("profile", "r", "--batch", 8, "--by-time", "--threads", 1)
+    assert (status, "Affine" in out, "1 thread" in out) == (0, True, True)
+
+
 # -- errors ----------------------------------------------------------------------------------------------------------
 
 
@@ -403,6 +413,8 @@ def test_every_net_trains_resumes_and_predicts(typed, tmp_path, net):
         ("train digits --hidden 1,x", 1, "--hidden: expected widths"),
         ("train digits --hidden 0", 1, "width"),
         ("train digits --norm spectral", 1, "--norm: expected one of none, batch, layer"),
+        ("profile nosuch", 1, "expected the folder of a run or one of fully-connected"),
+        ("profile resnet --input 3,32", 1, "--input: expected sizes"),
         ("train digits --model perceptron", 1, "--model: expected one of fully-connected"),
         ("train digits --model resnet --hidden 10", 1, "--hidden: belongs to --model fully-connected"),
         ("train digits --depth 20", 1, "--depth: belongs to --model vgg, resnet"),
