@@ -7,6 +7,8 @@ digits is the cause.
 
 from __future__ import annotations
 
+import re
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -14,10 +16,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from backpass.check.numeric import relative_error
-from backpass.check.repair import EPS, GAMMA, KEEP, MASK
+from backpass.check.repair import EPS, GAMMA, KEEP, is_mask
 
 Array = NDArray[np.float64]
 FITS = 2e-6
+LAYOUT = re.compile(r"reshape|transpose|swapaxes|moveaxis|rollaxis|ravel|\.T\b|einsum")
 
 # Cause -> what it usually means.  The key is what a program reads, the sentence what a person does.
 CAUSES = {
@@ -89,6 +92,7 @@ class Context:
     loss: bool = False
     parameters: dict[str, Any] = field(default_factory=dict)
     others: dict[str, Array] = field(default_factory=dict)  # true gradients of the other leaves
+    code: str = ""  # the line that computes the value
 
 
 def explain(name: str, yours: Any, true: Array, context: Context) -> Cause | None:
@@ -177,24 +181,10 @@ def _of_value(name: str, v: Array, t: Array, context: Context) -> Cause | None:
             and any(relative_error(v, part) < 1e-12 for part in u)
         ):
             return Cause("missing_sum", f"{name} is the gradient of one sample only", 0.8)
-    found = _elementwise(name, v, t, context)
-    if found is not None:
-        return found
-    difference = v - t
-    for parameter, value in context.parameters.items():
-        if (
-            np.shape(value) == difference.shape
-            and (k := _ratio(difference, np.asarray(value, dtype=np.float64))) is not None
-        ):
-            return Cause("regularisation", f"{name} is off by {k:.4g} times {parameter}", 1.0)
-    if context.labels is not None and v.ndim == 2 and len(context.labels) == len(v):
-        elsewhere = difference.copy()
-        elsewhere[np.arange(len(v)), context.labels] = 0
-        if np.abs(elsewhere).max() < FITS * np.abs(t).max():
-            return Cause("missing_term", f"{name} is wrong only at the correct class of each row", 1.0)
-    shift = _shift(v, t)
-    if shift is not None:
-        return Cause("window", f"{name} is shifted by {shift[0]} rows and {shift[1]} columns", 0.8)
+    for hypothesis in (_elementwise, _regularised, _at_the_label, _shifted, _rearranged, _slopes, _softmax, _in_part):
+        found = hypothesis(name, v, t, context)
+        if found is not None:
+            return found
     if relative_error(v, t) < 1e-3:
         return Cause(
             "eps",
@@ -204,8 +194,43 @@ def _of_value(name: str, v: Array, t: Array, context: Context) -> Cause | None:
     return None
 
 
-def _shift(v: Array, t: Array) -> tuple[int, int] | None:
-    """By how much one picture is the other one shifted."""
+def _regularised(name: str, v: Array, t: Array, context: Context) -> Cause | None:
+    """V = a T + b P, where P is the parameter itself: the data's part and the penalty's part have factors of their own."""
+    for parameter, value in context.parameters.items():
+        p = np.asarray(value, dtype=np.float64)
+        if p.shape != t.shape or p.size < 3:
+            continue
+        (a, b), *_ = np.linalg.lstsq(np.stack([t.ravel(), p.ravel()], axis=1), v.ravel(), rcond=None)
+        if abs(b) < 1e-9 or relative_error(v, a * t + b * p) > FITS:
+            continue
+        words, source = number_in_words(a, context) if a else ("0", "")
+        if abs(a - 1) < 1e-6:
+            return Cause("regularisation", f"{name} is off by {b:.4g} times {parameter}", 0.5)
+        if source == "N" and words == "N":
+            return Cause("sum_for_mean", f"{name} is N times what it should be, but for its regularisation", 1.0)
+        if abs(a) > 1e-9:
+            return Cause("factor", f"{name} is {words} times what it should be, but for its regularisation", 1.2)
+    return None
+
+
+def _at_the_label(name: str, v: Array, t: Array, context: Context) -> Cause | None:
+    """Whether V is wrong only at the correct class of each row."""
+    if context.labels is None or v.ndim != 2 or len(context.labels) != len(v):
+        return None
+    at = np.arange(len(v)), context.labels
+    elsewhere = v - t
+    elsewhere[at] = 0
+    if np.abs(elsewhere).max() >= FITS * np.abs(t).max():
+        return None
+    sentence = f"{name} is wrong only at the correct class of each row"
+    if v[at].any() and np.abs(t.sum(axis=1)).max() < FITS * np.abs(t).max():
+        return Cause("missing_sum", f"{sentence}: there it should be minus the sum of the rest of the row", 0.9)
+    return Cause("missing_term", sentence, 1.0)
+
+
+def _shifted(name: str, v: Array, t: Array, context: Context) -> Cause | None:
+    """Whether one picture is the other one shifted by a few pixels."""
+    del context
     if v.ndim != 4 or min(v.shape[2:]) < 3:
         return None
     height, width = v.shape[2:]
@@ -215,7 +240,79 @@ def _shift(v: Array, t: Array) -> tuple[int, int] | None:
                 a = v[:, :, max(rows, 0) : height + min(rows, 0), max(columns, 0) : width + min(columns, 0)]
                 b = t[:, :, max(-rows, 0) : height + min(-rows, 0), max(-columns, 0) : width + min(-columns, 0)]
                 if a.any() and relative_error(a, b) < FITS:
-                    return rows, columns
+                    return Cause("window", f"{name} is shifted by {rows} rows and {columns} columns", 0.8)
+    return None
+
+
+def _rearranged(name: str, v: Array, t: Array, context: Context) -> Cause | None:
+    """Whether V holds the right numbers, each at another place."""
+    if v.size < 4 or len(np.unique(t)) < 3 or np.abs(np.sort(v, axis=None) - np.sort(t, axis=None)).max() > FITS * (
+        np.abs(t).max()
+    ):
+        return None
+    sparse = np.count_nonzero(t) < 0.6 * t.size
+    if sparse and not LAYOUT.search(context.code):
+        return Cause("argmax", f"{name} holds the right numbers, but not where the forward took its values from", 0.8)
+    return Cause("transposed", f"{name} holds the right numbers in the wrong order: its axes are mixed up", 0.8)
+
+
+# Derivatives of activations, by the value that they are written with.
+SLOPES: dict[str, Callable[[Array], Array]] = {
+    "the slope of a sigmoid, {0} (1 - {0})": lambda a: a * (1 - a),
+    "the slope of a tanh, 1 - {0}^2": lambda a: 1 - a * a,
+    "1 - {0}": lambda a: 1 - a,
+    "the mask {0} > 0": lambda a: (a > 0).astype(np.float64),
+    "{0}": lambda a: a,
+}
+
+
+def _slopes(name: str, v: Array, t: Array, context: Context) -> Cause | None:
+    """V = T s(a) / r(b): the slope of another function, or of the same one at another value, or one too many or few."""
+    known: list[tuple[str, str, Array]] = [("", "", np.ones(v.shape))]
+    for text, value in context.arrays.items():
+        a = np.asarray(value)
+        if a.shape == v.shape and a.dtype.kind == "f" and not text.startswith("the upstream"):
+            slopes = ((words, slope(a.astype(np.float64))) for words, slope in SLOPES.items())
+            known += [(text, words, s) for words, s in slopes if s.any() and np.ptp(s)]
+    for used_at, used, s in known:
+        for right_at, right, r in known:
+            if (used_at, used) == (right_at, right) or relative_error(v * r, t * s) > FITS or not (t * s).any():
+                continue
+            if not right:
+                return Cause("extra_factor", f"{name} is multiplied by {used.format(used_at)}, once too often", 1.0)
+            if not used:
+                return Cause("missing_factor", f"{name} lacks {right.format(right_at)}", 1.0)
+            key = "wrong_variable" if used == right else "function"
+            sentence = f"{name} is multiplied by {used.format(used_at)}, but should be by {right.format(right_at)}"
+            return Cause(key, sentence, 1.1)
+    return None
+
+
+def _softmax(name: str, v: Array, t: Array, context: Context) -> Cause | None:
+    """V = g a (1 - a) or g a, T = a (g - sum(g a)): of the softmax's derivative only a part."""
+    for text, value in context.arrays.items():
+        a = np.asarray(value)
+        if a.shape != v.shape or a.dtype.kind != "f" or a.ndim == 0 or not ((a > 0) & (a < 1)).all():
+            continue
+        for slope, words in ((a * (1 - a), "the diagonal of"), (a, "a part of")):
+            g = v / slope
+            for axis in range(a.ndim):
+                if relative_error(t, a * (g - (g * a).sum(axis=axis, keepdims=True))) < FITS:
+                    sentence = f"{name} is only {words} the softmax's derivative: each {text} moves the others as well"
+                    return Cause("missing_term", sentence, 0.9)
+    return None
+
+
+def _in_part(name: str, v: Array, t: Array, context: Context) -> Cause | None:
+    """Whether V is right at some indices of an axis and wrong at all others."""
+    del context
+    near = np.abs(v - t) < FITS * np.abs(t).max()
+    for axis in range(v.ndim):
+        others = tuple(i for i in range(v.ndim) if i != axis)
+        right = near.all(axis=others)
+        if right.any() and not right.all():
+            where = ", ".join(map(str, np.flatnonzero(right)[:6]))
+            return Cause("unknown", f"{name} is right at index {where} of axis {axis} only", 1.9)
     return None
 
 
@@ -236,6 +333,10 @@ def number_in_words(k: float, context: Context) -> tuple[str, str]:
             return f"{text}^2", text
         if abs(k * value * value - 1) < 1e-6:
             return f"1/{text}^2", text
+        if 0 < value < 1 and abs(k - value / (1 - value)) < 1e-6:
+            return f"{text}/(1 - {text})", text
+        if 0 < value < 1 and abs(k - (1 - value) / value) < 1e-6:
+            return f"(1 - {text})/{text}", text
         if isinstance(value, int) and value > 2 and abs(k - value / (value - 1)) < 1e-6:
             return f"{text}/({text} - 1)", text
         if isinstance(value, int) and value > 2 and abs(k - (value - 1) / value) < 1e-6:
@@ -290,7 +391,7 @@ def _elementwise(name: str, v: Array, t: Array, context: Context) -> Cause | Non
                     else 1.0
                 )
                 if both < FITS and relative_error(v, t) > FITS:
-                    return _power_cause(name, text, power, words)
+                    return _power_cause(name, text, power, words, is_mask(text, value))
     return None
 
 
@@ -310,12 +411,12 @@ def _broadcast(a: Array, shape: tuple[int, ...]) -> list[Array]:
     return views
 
 
-def _power_cause(name: str, text: str, power: float, words: str) -> Cause:
+def _power_cause(name: str, text: str, power: float, words: str, mask: bool) -> Cause:
     if power < 0:
         sentence = f"{name} should be {words.removeprefix('1/')} times larger, element by element"
     else:
         sentence = f"{name} is {words} times what it should be, element by element"
-    if MASK.search(text):
+    if mask:
         return Cause("mask_twice" if power > 0 else "mask_missing", sentence, 0.9)
     if GAMMA.match(text):
         return Cause("gamma_missing" if power == -1 else "extra_factor", sentence, 0.9)

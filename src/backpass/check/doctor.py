@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from backpass.check import numeric, repair
+from backpass.check import numeric, repair, solve
 from backpass.check.causes import CAUSES, Cause, Context, explain, number_in_words
 from backpass.check.instrument import Event, Program, is_real, relative_path
 from backpass.check.locate import Key, Location, Truth, Verdict, backward_events, fits, judge, locate
@@ -159,7 +159,15 @@ def diagnose(subject: Subject, measured: Measured, report: Report, budget_s: flo
             verdicts = judge(subject, truth, events, moving, outputs)
             location = locate(subject, truth, verdicts, events, wrong, overrides, measured.true)
             finding, fault = _decide(
-                subject, truth, measured, location, events, wrong, yours, budget_s - (time.perf_counter() - started)
+                subject,
+                truth,
+                measured,
+                location,
+                events,
+                wrong,
+                yours,
+                overrides,
+                budget_s - (time.perf_counter() - started),
             )
             if finding is None:
                 if first_round:
@@ -285,6 +293,7 @@ def _decide(
     events: list[Event],
     wrong: list[str],
     yours: dict[str, Any],
+    overrides: dict[Key, Any],
     budget_s: float,
 ) -> tuple[Finding | None, Verdict | None]:
     program = subject.program
@@ -324,6 +333,12 @@ def _decide(
             + (f"is of {value.dtype}, so digits are cut off" if kind == "dtype" else "holds NaN or infinity"),
             0.2,
         )
+    if chosen is None and broken is None and first is not None:
+        solved = _solved(subject, truth, measured, location, events, cause, overrides, yours)
+        if solved is not None:
+            cause, anchor = solved
+            first = anchor
+            location.suspects = [anchor]
     line, path, function = anchor.site.line, anchor.site.path, anchor.site.function
     if chosen is not None:
         line = chosen.edit.line
@@ -359,6 +374,98 @@ def _decide(
                 "could not be judged and may be at fault as well"
             )
     return finding, fault
+
+
+def _solved(
+    subject: Subject,
+    truth: Truth,
+    measured: Measured,
+    location: Location,
+    events: list[Event],
+    known: Cause | None,
+    overrides: dict[Key, Any],
+    yours: dict[str, Any],
+) -> tuple[Cause, Verdict] | None:
+    """Look, among what the first wrong value is made of, for one whose fault would explain everything."""
+    first = location.first_wrong
+    assert first is not None
+    right = measured.true[first.leaf] if first.leaf else truth.full(first.node) if first.node else None
+    if right is None or np.isnan(right).any() or np.shape(first.events[-1].value) != right.shape:
+        return None
+    target = solve.Target(first.events[-1].key, right)
+    arrays, upstream = named_values(truth.events), getattr(subject, "upstream", [])
+    assembled = _only_assembles(subject.program, first)
+    best: tuple[Cause, Verdict] | None = None
+    for verdict in _ingredients(subject.program, truth, location, events):
+        event = verdict.events[-1]
+        value = solve.needed(subject, event, target, overrides)
+        if value is None:
+            continue
+        cause = _explain_solved(event, value, _context(subject, measured, arrays, upstream))
+        cost = cause.cost + (0.5 if not assembled else 0.0)
+        if cost < (known.cost if known is not None else 2.6) and (best is None or cause.cost < best[0].cost):
+            best = cause, verdict
+    return best
+
+
+def _explain_solved(event: Event, right: Any, context: Context) -> Cause:
+    """Say what is wrong with a value that should have been another."""
+    name, value = event.site.name or "a value", np.asarray(event.value)
+    if value.dtype.kind == "b":
+        count = int(np.sum(value != right))
+        return Cause("mask", f"{name} is wrong in {count} of {value.size} elements", 0.5)
+    if value.ndim == 0:
+        return Cause("factor", f"{name} is {value:.6g}, but should be {number_in_words(float(right), context)[0]}", 0.5)
+    if value.dtype.kind in "iu" and np.abs(right - np.round(right)).max() > 1e-6:
+        return Cause("dtype", f"{name} is of {value.dtype}, so its values are cut off", 0.5)
+    context.others = {}
+    cause = explain(name, value.astype(np.float64), right, context)
+    return cause or Cause("unknown", f"{name} is wrong: with another value of it all would be right", 2.5)
+
+
+def _ingredients(program: Program, truth: Truth, location: Location, events: list[Event]) -> list[Verdict]:
+    """Values that lead to the first wrong one and were judged neither right nor wrong, the latest first.
+
+    Masks, sizes and the like, which do not move with the upstream gradient, are among them, but not what came out of the
+    cache: that is the forward's.
+    """
+    first = location.first_wrong
+    assert first is not None
+    found = [v for v in location.suspects if v is not first and len(v.events) == 1]
+    function = program.function_at(first.site.path, first.site.line)
+    source = program.source(function) if function is not None else None
+    if source is None:
+        return found[::-1]
+    statements = repair.statements_at(source[1], {v.site.line for v in location.suspects})
+    lines = {s.lineno for s in repair.asides(source[1], statements)}
+    judged = {e.key for v in location.verdicts for e in v.events}
+    forward = [e.value for e in truth.events if isinstance(e.value, np.ndarray)]
+    for event in events:
+        site = event.site
+        if (
+            site.path == first.site.path
+            and site.line in lines
+            and site.kind in ("assign", "after")
+            and not site.in_loop
+            and event.key not in judged
+            and event.order < first.order
+            and isinstance(event.value, np.ndarray | int | float | np.number)
+            and not any(a.shape == np.shape(event.value) and np.array_equal(a, event.value) for a in forward)
+        ):
+            found.append(Verdict(site, "open", event.order, [event]))
+    return sorted(found, key=lambda v: -v.order)
+
+
+def _only_assembles(program: Program, verdict: Verdict) -> bool:
+    """Whether a line only puts together, or passes on, what lines before it have computed."""
+    function = program.function_at(verdict.site.path, verdict.site.line)
+    source = program.source(function) if function is not None else None
+    if source is None:
+        return False
+    statements = repair.statements_at(source[1], {verdict.site.line})
+    return not any(
+        isinstance(n, ast.BinOp | ast.AugAssign) for s in statements if not isinstance(s, ast.For) for n in ast.walk(s)
+    )
 
 
 def _first_broken(events: list[Event], outputs: list[Any]) -> tuple[str, Event] | None:
@@ -433,7 +540,13 @@ def _words(cause: Cause | None, chosen: repair.Repair | None, anchor: Verdict, w
         assert cause is not None
         return cause.key, f"{cause.sentence}  ->  {CAUSES[cause.key]}"
     key = chosen.edit.key
-    if cause is not None and cause.cost < 2 and key in _VAGUE and cause.key in _TELLING:
+    if cause is not None and (
+        (cause.key in ("keepdims", "shape") and cause.cost <= 0.5)
+        or (cause.key == "regularisation" and key == "missing_term")
+        or (key == "operation" and cause.key in ("extra_factor", "missing_factor", "function", "power"))
+    ):
+        key = cause.key
+    elif cause is not None and cause.cost < 2 and key in _VAGUE and cause.key in _TELLING:
         key = cause.key
     if cause is not None and key == "missing_factor" and cause.key == "gamma_missing":
         key = cause.key
@@ -472,11 +585,12 @@ def _cause_by_value(
     if first is not None:
         part = _part_of_uses(truth, first, wrong)
         if part is not None:
-            return part
+            best = part
     for leaf, name, value, true, _ in targets:
         if value is None or np.isnan(true).any():
             continue
         context = _context(subject, measured, arrays, upstream, leaf)
+        context.code = _code(subject.program, first)
         cause = explain(name, value, true, context)
         if leaf and (cause is None or cause.cost > 1.5):
             if _is_that_of_ones(subject, leaf, value):
@@ -490,6 +604,14 @@ def _cause_by_value(
         if first is not None and best is not None:
             break
     return best
+
+
+def _code(program: Program, verdict: Verdict | None) -> str:
+    """Return the text of the line of a verdict."""
+    if verdict is None or verdict.site.path not in program.files:
+        return ""
+    lines = program.files[verdict.site.path].lines
+    return lines[verdict.site.line - 1] if 0 < verdict.site.line <= len(lines) else ""
 
 
 def _part_of_uses(truth: Truth, verdict: Verdict, wrong: list[str]) -> Cause | None:
@@ -600,8 +722,11 @@ def named_values(events: list[Event]) -> dict[str, Any]:
     values: dict[str, Any] = {}
     for event in events:
         named = event.site.name and (event.site.defines or event.site.kind == "argument")
-        if named and isinstance(event.value, np.ndarray) and event.value.dtype.kind in "fb":
-            values[event.site.name] = event.value
+        if isinstance(event.value, np.ndarray) and event.value.dtype.kind in "fb":
+            if named:
+                values[event.site.name] = event.value
+            elif event.site.kind == "return" and event.site.position == 0:
+                values["the output"] = event.value
     return values
 
 
@@ -646,6 +771,8 @@ def add_to_scope(scope: repair.Scope, text: str, value: Any) -> None:
     """Add a value, or the entries of a dict, to what edits may mention."""
     if isinstance(value, np.ndarray) and value.dtype.kind in "fb" and value.size:
         scope.arrays[text] = value
+    elif isinstance(value, np.ndarray) and value.dtype.kind in "iu" and value.ndim:
+        scope.indices.add(text)
     elif isinstance(value, bool | np.bool_):
         return
     elif isinstance(value, int | float | np.integer | np.floating):
@@ -673,8 +800,8 @@ def _add_expressions(program: Program, scope: repair.Scope, anchor: Verdict, eve
         if key in by_key and isinstance(node, ast.Attribute | ast.Subscript) and isinstance(node.value, ast.Name):
             if isinstance(node, ast.Attribute) and node.attr == "T":
                 continue
-            if isinstance(node, ast.Subscript) and not isinstance(node.slice, ast.Constant):
-                continue
+            if isinstance(node, ast.Subscript) and (node.value.id in scope.arrays or ":" in ast.unparse(node.slice)):
+                continue  # a part of an array; the entries of dicts and lists are values of their own
             add_to_scope(scope, ast.unparse(node), by_key[key])
 
 

@@ -25,7 +25,16 @@ MASK = re.compile(r"(mask|keep_?mask|drop(ped|_mask)?$|active|alive|indicator|^o
 GAMMA = re.compile(r"^(gamma|scale|g|gam|weight|ln_w|bn_w)\w*$", re.I)
 KEEP = re.compile(r"(keep|^p$|prob|\bp\b|rate|ratio|'p')", re.I)
 STRIDE = re.compile(r"(^s$|^st$|stride|step)", re.I)
-EPS = re.compile(r"^(eps|epsilon|e|'eps')$", re.I)
+EPS = re.compile(r"^(eps|epsilon|e|'eps'|.*\['eps(ilon)?'\]|.*\.eps(ilon)?)$", re.I)
+
+
+def is_mask(text: str, value: Any) -> bool:
+    """Whether a value switches others on and off: boolean, or called a mask.
+
+    >>> is_mask("kept", np.array([True, False])), is_mask("mask", np.ones(2)), is_mask("rstd", np.ones(2))
+    (True, True, False)
+    """
+    return bool(MASK.search(text)) or np.asarray(value).dtype.kind == "b"
 
 
 @dataclass
@@ -35,6 +44,7 @@ class Scope:
     arrays: dict[str, Any] = field(default_factory=dict)
     scalars: dict[str, Any] = field(default_factory=dict)
     gradients: set[str] = field(default_factory=set)
+    indices: set[str] = field(default_factory=set)  # arrays of whole numbers: labels, positions
     sizes: dict[str, int] = field(default_factory=dict)
     problem: dict[str, int] = field(default_factory=dict)  # N, C, N*H*W ...
 
@@ -201,9 +211,12 @@ def _of_statement(definition: ast.FunctionDef, statement: ast.stmt, scope: Scope
     if isinstance(statement, ast.AugAssign) and isinstance(statement.op, ast.Add | ast.Sub):
         yield _operator_edit(statement, ast.Sub() if isinstance(statement.op, ast.Add) else ast.Add(), "sign", line)
     yield from _store_edits(definition, statement)
+    yield from _followed_by(definition, statement, scope)
     value = getattr(statement, "value", None)
     if value is None:
         return
+    yield from _size_edits(statement, scope)
+    yield from _strided(definition, statement, scope)
     if isinstance(statement, ast.Assign | ast.AugAssign):
         targets = statement.targets if isinstance(statement, ast.Assign) else [statement.target]
         for target in targets:
@@ -243,6 +256,106 @@ def _set_edit(cost: float, key: str, slot: Slot, new: ast.expr, subject: str = "
     return Edit(cost, key, slot.line, before, after, subject, lambda: slot.set(new), lambda: slot.set(old))
 
 
+def _set_all(cost: float, key: str, statement: ast.stmt, slots: list[Slot], make: Callable[[ast.expr], ast.expr]) -> Edit:
+    """One edit of several places of a statement at once."""
+    old = [slot.get() for slot in slots]
+    new = [ast.fix_missing_locations(ast.copy_location(make(node), node)) for node in old]
+
+    def put(nodes: list[ast.expr]) -> None:
+        for slot, node in zip(slots, nodes, strict=True):
+            slot.set(node)
+
+    before = ast.unparse(statement)
+    put(new)
+    after = ast.unparse(statement)
+    put(old)
+    return Edit(cost, key, statement.lineno, before, after, "", lambda: put(new), lambda: put(old))
+
+
+def _slots_of_statement(statement: ast.stmt) -> list[Slot]:
+    """All expressions of a statement, those of its targets' indices included."""
+    found = list(_slots(statement, "value", None, "root", statement.lineno)) if getattr(statement, "value", 0) else []
+    targets = statement.targets if isinstance(statement, ast.Assign) else [getattr(statement, "target", None)]
+    for target in targets:
+        if isinstance(target, ast.Subscript):
+            found += _slots(target, "slice", None, "index", statement.lineno)
+    return found
+
+
+def _size_edits(statement: ast.stmt, scope: Scope) -> Iterator[Edit]:
+    """One size for another throughout the statement: `C` where `H * W` belongs."""
+    slots = [s for s in _slots_of_statement(statement) if isinstance(s.get(), ast.Name) and s.role != "index"]
+    names = {t: v for t, v in scope.scalars.items() if type(v) is int and v > 1 and t.isidentifier()}
+    sizes: dict[int, str] = {v: t for t, v in reversed(names.items())}
+    for (a, m), (b, n) in itertools.combinations_with_replacement(names.items(), 2):
+        sizes.setdefault(m * n, f"({a} * {b})")
+    for (a, m), (b, n), (c, k) in itertools.combinations(list(names.items())[:6], 3):
+        sizes.setdefault(m * n * k, f"({a} * {b} * {c})")
+    for name in sorted({s.get().id for s in slots} & set(names)):  # type: ignore[attr-defined]
+        here = [s for s in slots if s.get().id == name]  # type: ignore[attr-defined]
+        for size, text in sizes.items():
+            if size != names[name] and (len(here) > 1 or "*" in text):
+                yield _set_all(1.75, "factor", statement, here, lambda _, text=text: parse(text))  # type: ignore[misc]
+
+
+def _strided(definition: ast.FunctionDef, statement: ast.stmt, scope: Scope) -> Iterator[Edit]:
+    """Every position of a window times the stride."""
+    counters = {
+        n.id
+        for loop in ast.walk(definition)
+        if isinstance(loop, ast.For)
+        for n in ast.walk(loop.target)
+        if isinstance(n, ast.Name)
+    }
+    inside = [
+        s
+        for s in _slots_of_statement(statement)
+        if s.role == "index" and isinstance(s.get(), ast.Name) and s.get().id in counters  # type: ignore[attr-defined]
+    ]
+    bounds = [s for s in inside if not isinstance(s.parent, ast.Tuple)]
+    for text, value in scope.scalars.items():
+        if type(value) is int and STRIDE.search(text) and len(bounds) > 1:
+            yield _set_all(1.8, "window", statement, bounds, lambda n, t=text: binary(n, ast.Mult(), parse(t)))  # type: ignore[misc]
+
+
+def _home(definition: ast.FunctionDef, statement: ast.stmt) -> tuple[list[ast.stmt], int] | None:
+    """Return the block that a statement stands in, and where."""
+    for node in ast.walk(definition):
+        for body in (getattr(node, "body", None), getattr(node, "orelse", None)):
+            if isinstance(body, list):
+                for index, other in enumerate(body):
+                    if other is statement:
+                        return body, index
+    return None
+
+
+def _followed_by(definition: ast.FunctionDef, statement: ast.stmt, scope: Scope) -> Iterator[Edit]:
+    """After a store into part of an array, a line that scales the whole of it."""
+    target = statement.targets[0] if isinstance(statement, ast.Assign) else getattr(statement, "target", None)
+    home = _home(definition, statement)
+    if not isinstance(target, ast.Subscript) or not isinstance(target.value, ast.Name) or home is None:
+        return
+    body, index = home
+    for text, value in scope.scalars.items():
+        if isinstance(value, int | float) and value not in (0, 1) and _is_expression(text):
+            for sign in ("/", "*"):
+                line = f"{target.value.id} = {target.value.id} {sign} {text}"
+                new = ast.fix_missing_locations(ast.copy_location(ast.parse(line).body[0], statement))
+                for node in ast.walk(new):
+                    ast.copy_location(node, statement)
+                key = _key_of_factor(parse(text), scope, False)
+                yield Edit(
+                    2.05,
+                    key,
+                    statement.lineno,
+                    ast.unparse(statement),
+                    f"{ast.unparse(statement)}; {target.value.id} {sign}= {text}",
+                    text,
+                    lambda new=new: body.insert(index + 1, new),  # type: ignore[misc]
+                    lambda: body.pop(index + 1) and None,
+                )
+
+
 def _operator_edit(node: ast.AugAssign, new: ast.operator, key: str, line: int) -> Edit:
     old = node.op
     before = ast.unparse(node)
@@ -263,18 +376,10 @@ def _store_edits(definition: ast.FunctionDef, statement: ast.stmt) -> Iterator[E
     target = statement.targets[0] if isinstance(statement, ast.Assign) else statement.target
     if not isinstance(target, ast.Subscript | ast.Name):
         return
-    home = next(
-        (
-            body
-            for n in ast.walk(definition)
-            for body in (getattr(n, "body", None), getattr(n, "orelse", None))
-            if isinstance(body, list) and any(statement is s for s in body)
-        ),
-        None,
-    )
-    if home is None:
+    place = _home(definition, statement)
+    if place is None:
         return
-    index = next(i for i, s in enumerate(home) if s is statement)
+    home, index = place
     if isinstance(statement, ast.Assign):
         new: ast.stmt = ast.AugAssign(target, ast.Add(), statement.value)
         key = "overlap"
@@ -302,7 +407,7 @@ def _store_edits(definition: ast.FunctionDef, statement: ast.stmt) -> Iterator[E
             lambda: put(new),
             lambda: put(statement),
         )
-    if isinstance(statement, ast.AugAssign) and isinstance(target, ast.Subscript):
+    if isinstance(target, ast.Subscript):
         text = f"np.add.at({ast.unparse(target.value)}, {ast.unparse(target.slice)}, {ast.unparse(statement.value)})"
         if ":" not in ast.unparse(target.slice):
             at = ast.fix_missing_locations(ast.copy_location(ast.Expr(parse(text)), statement))
@@ -395,12 +500,15 @@ def _of_constant_or_index(slot: Slot, scope: Scope) -> Iterator[Edit]:
                 if type(value) is int and ("stride" in other.lower() or other in ("s", "S", "step")):
                     yield _set_edit(2.0, "window", slot, binary(node, ast.Mult(), parse(other)), node.id)
         for other, value in scope.arrays.items():
-            if other != node.id and isinstance(value, np.ndarray) and value.dtype.kind in "bi" and other.isidentifier():
+            if other != node.id and isinstance(value, np.ndarray) and value.dtype.kind == "b" and other.isidentifier():
                 yield _set_edit(1.8, "mask", slot, parse(other), node.id)
     elif isinstance(node, ast.Compare):
         yield from _comparison_edits(slot, node)
     elif isinstance(node, ast.UnaryOp) and isinstance(node.op, ast.Invert):
         yield _set_edit(1.1, "mask_inverted", slot, node.operand, ast.unparse(node.operand))
+    elif isinstance(node, ast.Call):
+        for other in scope.indices:
+            yield _set_edit(1.8, "wrong_variable", slot, parse(other), ast.unparse(node))
     elif isinstance(node, ast.BinOp):
         yield _set_edit(1.5, "window", slot, node.left)
         if isinstance(node.op, ast.Add | ast.Sub):
@@ -421,6 +529,7 @@ def _of_constant_or_index(slot: Slot, scope: Scope) -> Iterator[Edit]:
                 shifted = ast.Slice(binary(node.lower, op, number(1)), binary(node.upper, op, number(1)), node.step)
                 yield _set_edit(1.6, "window", slot, shifted)
     elif isinstance(node, ast.Tuple):
+        yield from _exchanged(slot, node)
         for text, value in scope.scalars.items():
             if type(value) is int and value > 0 and text.isidentifier():
                 moved = [
@@ -437,6 +546,33 @@ def _of_constant_or_index(slot: Slot, scope: Scope) -> Iterator[Edit]:
         and scope.arrays[node.id].dtype.kind == "b"
     ):
         yield _set_edit(1.9, "mask_inverted", slot, ast.UnaryOp(ast.Invert(), node), node.id)
+
+
+def _exchanged(slot: Slot, node: ast.Tuple) -> Iterator[Edit]:
+    """Row and column of a flat index the other way round: `k // w` for `k % w`."""
+    found = [n for e in node.elts for n in ast.walk(e) if isinstance(n, ast.BinOp)]
+    for a, b in itertools.combinations(found, 2):
+        if isinstance(a.op, ast.Mod | ast.FloorDiv) and isinstance(b.op, ast.Mod | ast.FloorDiv):
+            if ast.dump(a.left) == ast.dump(b.left) and type(a.op) is not type(b.op):
+                before = ast.unparse(node)
+                ops = a.op, b.op
+
+                def put(first: ast.operator, second: ast.operator, a: ast.BinOp = a, b: ast.BinOp = b) -> None:
+                    a.op, b.op = first, second
+
+                put(ops[1], ops[0])
+                after = ast.unparse(node)
+                put(*ops)
+                yield Edit(
+                    1.1,
+                    "argmax",
+                    slot.line,
+                    before,
+                    after,
+                    "",
+                    lambda put=put, ops=ops: put(ops[1], ops[0]),  # type: ignore[misc]
+                    lambda put=put, ops=ops: put(*ops),  # type: ignore[misc]
+                )
 
 
 def _comparison_edits(slot: Slot, node: ast.Compare) -> Iterator[Edit]:
@@ -512,14 +648,30 @@ def _of_expression(slot: Slot, scope: Scope, insert: bool) -> Iterator[Edit]:
         for other, value in scope.arrays.items():
             if other != text and text in scope.arrays and np.shape(value) == np.shape(scope.arrays[text]):
                 yield _set_edit(1.8, "wrong_variable", slot, parse(other), text)
+        yield from _subscript_edits(slot, node)
     if insert and slot.role in ("root", "term", "argument", "factor"):
         yield from _insertions(slot, node, scope)
+
+
+def _subscript_edits(slot: Slot, node: ast.Subscript) -> Iterator[Edit]:
+    """Whatever is turned round left as it is; all elements along an axis where one stands for all."""
+    parts = node.slice.elts if isinstance(node.slice, ast.Tuple) else [node.slice]
+    if any(isinstance(p, ast.Slice) and p.step is not None and ast.unparse(p.step) == "-1" for p in parts):
+        yield _set_edit(1.1, "transposed", slot, node.value, ast.unparse(node))
+    for i, part in enumerate(parts):
+        if isinstance(part, ast.Constant) and type(part.value) is int:
+            whole: list[ast.expr] = [*parts[:i], ast.Slice(None, None, None), *parts[i + 1 :]]
+            text = f"{ast.unparse(node.value)}[{', '.join(ast.unparse(p) for p in whole)}]"
+            for suffix in ("", "[:, None, None]", "[:, None]", "[None, :, None, None]"):
+                yield _set_edit(1.7, "wrong_variable", slot, parse(text + suffix), ast.unparse(node))
 
 
 def _number_edits(slot: Slot, node: ast.Constant) -> Iterator[Edit]:
     value = node.value
     assert isinstance(value, int | float)
     key = "power" if slot.role == "exponent" else "factor"
+    if slot.role == "exponent" and isinstance(slot.parent, ast.BinOp) and MASK.search(ast.unparse(slot.parent.left)):
+        key = "mask_twice"
     candidates: set[float] = {
         value + 1,
         value - 1,
@@ -640,6 +792,17 @@ def _operand(node: ast.Call) -> ast.expr | None:
 
 def _call_edits(slot: Slot, node: ast.Call, scope: Scope) -> Iterator[Edit]:
     name, operand = _called(node), _operand(node)
+    if node.args and isinstance(node.args[0], ast.List | ast.Tuple) and 1 < len(node.args[0].elts) <= 6:
+        parts = node.args[0].elts
+        for i, j in itertools.combinations(range(len(parts)), 2):
+            order = list(parts)
+            order[i], order[j] = order[j], order[i]
+            new: ast.expr = ast.List(order, ast.Load())
+            yield _set_edit(1.2, "wrong_variable", slot, ast.Call(node.func, [new, *node.args[1:]], node.keywords))
+    for keyword in node.keywords:
+        if isinstance(keyword.value, ast.Constant) and isinstance(keyword.value.value, str) and name == "pad":
+            kept = [k for k in node.keywords if k is not keyword]
+            yield _set_edit(1.2, "function", slot, ast.Call(node.func, node.args, kept), str(keyword.arg))
     method = operand is not None and isinstance(node.func, ast.Attribute) and node.func.value is operand
     if name in _REDUCING and operand is not None:
         axes: list[Any] = [0, 1, None, -1, (0, 1), (0, 2, 3), (1, 2, 3), (2, 3), 2, 3]
@@ -734,8 +897,12 @@ def _call_edits(slot: Slot, node: ast.Call, scope: Scope) -> Iterator[Edit]:
     elif name == "where" and len(node.args) == 3:
         test, yes, no = node.args
         yield _set_edit(1.1, "mask_inverted", slot, ast.Call(node.func, [test, no, yes], []))
-    elif name in ("reshape", "transpose") and method and operand is not None:
-        yield from _layout_edits(slot, node, name)
+    elif name in ("reshape", "transpose", "swapaxes", "moveaxis") and operand is not None:
+        yield from _layout_edits(slot, node, name, operand)
+    elif name in ("flip", "fliplr", "flipud", "rot90") and operand is not None:
+        yield _set_edit(1.1, "transposed", slot, operand, name)
+    elif name == "einsum" and node.args and isinstance(node.args[0], ast.Constant):
+        yield from _einsum_edits(slot, node)
     elif name in ("zeros_like", "ones_like", "empty_like", "zeros"):
         kept_keywords = [k for k in node.keywords if k.arg != "dtype"]
         if len(kept_keywords) < len(node.keywords):
@@ -744,18 +911,65 @@ def _call_edits(slot: Slot, node: ast.Call, scope: Scope) -> Iterator[Edit]:
         yield _set_edit(1.0, "dtype", slot, operand)
 
 
-def _layout_edits(slot: Slot, node: ast.Call, name: str) -> Iterator[Edit]:
-    """Another order of the axes of a transpose."""
-    if name != "transpose":
-        return
-    spread = not (len(node.args) == 1 and isinstance(node.args[0], ast.Tuple))
-    items = node.args if spread else node.args[0].elts  # type: ignore[attr-defined]
-    if len(items) in (3, 4):
+def _layout_edits(slot: Slot, node: ast.Call, name: str, operand: ast.expr) -> Iterator[Edit]:
+    """Axes in another order: of a transpose, and before or after a reshape."""
+    method = isinstance(node.func, ast.Attribute) and node.func.value is operand
+    given = node.args if method else node.args[1:]
+
+    def again(new: ast.expr) -> ast.Call:
+        return ast.Call(ast.Attribute(new, name, ast.Load()), given, [])
+
+    def swapped(inner: ast.expr, a: int, b: int) -> ast.Call:
+        return ast.Call(ast.Attribute(inner, "swapaxes", ast.Load()), [number(a), number(b)], [])
+
+    if name != "reshape":
+        yield _set_edit(1.5, "transposed", slot, operand, name)
+    spread = not (len(given) == 1 and isinstance(given[0], ast.Tuple | ast.List))
+    items = list(given if spread else given[0].elts)  # type: ignore[attr-defined]
+    if name == "transpose" and len(items) in (3, 4):
         for order in itertools.permutations(range(len(items))):
             elements: list[ast.expr] = [number(i) for i in order]
             arguments: list[ast.expr] = elements if spread else [ast.Tuple(elements, ast.Load())]
-            if ast.unparse(ast.Tuple(elements, ast.Load())) != ast.unparse(ast.Tuple(list(items), ast.Load())):
-                yield _set_edit(1.3, "transposed", slot, ast.Call(node.func, arguments, []))
+            if ast.unparse(ast.Tuple(elements, ast.Load())) != ast.unparse(ast.Tuple(items, ast.Load())):
+                yield _set_edit(
+                    1.3, "transposed", slot, ast.Call(node.func, arguments if method else [operand, *arguments], [])
+                )
+    elif name == "swapaxes":
+        for a, b in itertools.combinations(range(4), 2):
+            yield _set_edit(1.4, "transposed", slot, swapped(operand, a, b))
+    elif name == "reshape":
+        yield _set_edit(1.6, "transposed", slot, again(ast.Attribute(operand, "T", ast.Load())))
+        for a, b in itertools.combinations(range(4), 2):
+            yield _set_edit(1.6, "transposed", slot, again(swapped(operand, a, b)))
+        for order in itertools.permutations(range(len(items))) if len(items) in (3, 4) else ():
+            if list(order) != sorted(order):
+                shape: list[ast.expr] = [items[i] for i in order]
+                back = ", ".join(str(order.index(i)) for i in range(len(order)))
+                turned = ast.Call(ast.Attribute(operand, "reshape", ast.Load()), shape, [])
+                call = ast.Call(ast.Attribute(turned, "transpose", ast.Load()), [parse(f"({back})")], [])
+                yield _set_edit(1.7, "transposed", slot, call)
+
+
+def _einsum_edits(slot: Slot, node: ast.Call) -> Iterator[Edit]:
+    """Other letters in an einsum: another axis kept, or the same ones in another order."""
+    text = node.args[0].value.replace(" ", "")  # type: ignore[attr-defined]
+    if "->" not in text or "." in text:
+        return
+    operands, result = text.split("->")
+    terms = operands.split(",")
+
+    def changed(new: str, key: str) -> Edit:
+        return _set_edit(1.0, key, slot, ast.Call(node.func, [ast.Constant(new), *node.args[1:]], node.keywords))
+
+    letters = sorted(set(operands) - {","})
+    for other in itertools.permutations(letters, len(result)) if len(letters) <= 5 else ():
+        if "".join(other) != result:
+            key = "transposed" if sorted(other) == sorted(result) else "axis"
+            yield changed(f"{operands}->{''.join(other)}", key)
+    for i, term in enumerate(terms):
+        for order in itertools.permutations(term):
+            if "".join(order) != term and len(term) <= 4:
+                yield changed(f"{','.join([*terms[:i], ''.join(order), *terms[i + 1 :]])}->{result}", "transposed")
 
 
 def _name_edits(slot: Slot, node: ast.Name, scope: Scope) -> Iterator[Edit]:
@@ -766,6 +980,8 @@ def _name_edits(slot: Slot, node: ast.Name, scope: Scope) -> Iterator[Edit]:
                 continue
             mine, theirs = node.id in scope.gradients, other in scope.gradients
             key = "upstream_missing" if theirs and not mine else "wrong_variable"
+            if isinstance(slot.parent, ast.Compare):
+                key = "mask"
             yield _set_edit(1.8 if mine == theirs else 2.1, key, slot, parse(other), node.id, show=_around(slot))
         for power, cost in ((2, 1.7), (3, 1.8), (-1, 1.9)):
             if slot.role == "factor" and node.id not in scope.gradients:
@@ -775,7 +991,8 @@ def _name_edits(slot: Slot, node: ast.Name, scope: Scope) -> Iterator[Edit]:
         elif node.id not in scope.gradients and slot.role in ("factor", "argument"):
             for text, amount in scope.scalars.items():
                 if type(amount) is float and amount not in (0.0, 1.0) and _is_expression(text):
-                    yield _set_edit(2.2, "missing_term", slot, binary(node, ast.Add(), parse(text)), text)
+                    key = "eps" if EPS.match(text) else "missing_term"
+                    yield _set_edit(2.2, key, slot, binary(node, ast.Add(), parse(text)), text)
             yield _set_edit(1.9, "mask", slot, parse(f"({node.id} > 0)"), node.id, show=_around(slot))
         if slot.role in ("factor", "term") and np.ndim(value) == 2:
             yield _set_edit(1.5, "transposed", slot, ast.Attribute(node, "T", ast.Load()), node.id)
@@ -820,6 +1037,10 @@ def _insertions(slot: Slot, node: ast.expr, scope: Scope) -> Iterator[Edit]:
             yield _set_edit(1.9 + step, "factor", slot, binary(node, ast.Mult(), parse(text)), text)
     if any(EPS.match(n) for n in _names(node)) and isinstance(node, ast.BinOp) and isinstance(node.op, ast.Add):
         yield _set_edit(1.5, "power", slot, ast.Call(parse("np.sqrt"), [node], []), "sqrt")
+    if slot.role == "factor" and isinstance(slot.parent, ast.BinOp) and isinstance(slot.parent.op, ast.MatMult):
+        yield from _masked(slot, node, scope, 2.1)
+    if slot.role == "argument" and isinstance(slot.parent, ast.Call) and _called(slot.parent) in ("dot", "matmul"):
+        yield from _masked(slot, node, scope, 2.1)
     if outer or slot.role == "argument":
         for text, value in [
             *scope.scalars.items(),
@@ -884,6 +1105,15 @@ def _insertions(slot: Slot, node: ast.expr, scope: Scope) -> Iterator[Edit]:
                     yield _set_edit(cost + 0.3, "missing_term", slot, binary(node, op, parse(f"{text} / {size}")), text)
                 if "reg" in scope.scalars:
                     yield _set_edit(cost - 0.1, "regularisation", slot, binary(node, op, parse(f"reg * {text}")), text)
+
+
+def _masked(slot: Slot, node: ast.expr, scope: Scope, cost: float) -> Iterator[Edit]:
+    """A factor of a matrix product times a mask."""
+    shape = np.shape(scope.arrays[node.id]) if isinstance(node, ast.Name) and node.id in scope.arrays else None
+    for text, value in scope.arrays.items():
+        if text not in scope.gradients and (shape is None or np.shape(value) == shape):
+            mask = text if is_mask(text, value) else f"({text} > 0)"
+            yield _set_edit(cost, "mask_missing", slot, binary(node, ast.Mult(), parse(mask)), text)
 
 
 def _factors(node: ast.expr) -> set[str]:
