@@ -181,7 +181,8 @@ def _of_value(name: str, v: Array, t: Array, context: Context) -> Cause | None:
             and any(relative_error(v, part) < 1e-12 for part in u)
         ):
             return Cause("missing_sum", f"{name} is the gradient of one sample only", 0.8)
-    for hypothesis in (_elementwise, _regularised, _at_the_label, _shifted, _rearranged, _slopes, _softmax, _in_part):
+    hypotheses = _elementwise, _regularised, _at_the_label, _shifted, _rearranged, _slopes, _softmax, _term, _in_part
+    for hypothesis in hypotheses:
         found = hypothesis(name, v, t, context)
         if found is not None:
             return found
@@ -223,7 +224,8 @@ def _at_the_label(name: str, v: Array, t: Array, context: Context) -> Cause | No
     if np.abs(elsewhere).max() >= FITS * np.abs(t).max():
         return None
     sentence = f"{name} is wrong only at the correct class of each row"
-    if v[at].any() and np.abs(t.sum(axis=1)).max() < FITS * np.abs(t).max():
+    rows_sum_to_zero = np.abs(t.sum(axis=1)).max() < FITS * np.abs(t).max()
+    if v[at].any() and np.ptp((v - t)[at]) > FITS and rows_sum_to_zero:
         return Cause("missing_sum", f"{sentence}: there it should be minus the sum of the rest of the row", 0.9)
     return Cause("missing_term", sentence, 1.0)
 
@@ -278,13 +280,15 @@ def _slopes(name: str, v: Array, t: Array, context: Context) -> Cause | None:
         for right_at, right, r in known:
             if (used_at, used) == (right_at, right) or relative_error(v * r, t * s) > FITS or not (t * s).any():
                 continue
+            if right.startswith("the mask") and not used:
+                return Cause("mask", f"{name} should be zero where {right_at} is not positive", 1.0)
             if not right:
                 return Cause("extra_factor", f"{name} is multiplied by {used.format(used_at)}, once too often", 1.0)
             if not used:
                 return Cause("missing_factor", f"{name} lacks {right.format(right_at)}", 1.0)
             key = "wrong_variable" if used == right else "function"
             sentence = f"{name} is multiplied by {used.format(used_at)}, but should be by {right.format(right_at)}"
-            return Cause(key, sentence, 1.1)
+            return Cause(key, sentence, 1.3)
     return None
 
 
@@ -300,6 +304,20 @@ def _softmax(name: str, v: Array, t: Array, context: Context) -> Cause | None:
                 if relative_error(t, a * (g - (g * a).sum(axis=axis, keepdims=True))) < FITS:
                     sentence = f"{name} is only {words} the softmax's derivative: each {text} moves the others as well"
                     return Cause("missing_term", sentence, 0.9)
+    return None
+
+
+def _term(name: str, v: Array, t: Array, context: Context) -> Cause | None:
+    """V - T = k A: a term with a name is missing, or one too many."""
+    for text, value in context.arrays.items():
+        a = np.asarray(value)
+        if a.shape != v.shape or a.dtype.kind != "f" or a.size < 3:
+            continue
+        k = _ratio(v - t, a.astype(np.float64))
+        if k is not None:
+            factor = "" if abs(abs(k) - 1) < 1e-6 else f"{number_in_words(abs(k), context)[0]} times "
+            if relative_error(v, t) > 1e-3:
+                return Cause("missing_term", f"{name} differs from what it should be by {factor}{text}", 1.3)
     return None
 
 

@@ -20,7 +20,7 @@ from backpass.check.causes import CAUSES, Cause, Context, explain, number_in_wor
 from backpass.check.instrument import Event, Program, is_real, relative_path
 from backpass.check.locate import Key, Location, Truth, Verdict, backward_events, fits, judge, locate
 from backpass.check.report import Finding, GradientRow, LineMark, Report
-from backpass.check.subject import Layer, Subject, describe
+from backpass.check.subject import Layer, Subject, describe, stems
 
 Array = NDArray[np.float64]
 
@@ -140,7 +140,7 @@ def diagnose(subject: Subject, measured: Measured, report: Report, budget_s: flo
     if not program.functions:
         _without_source(subject, measured, report, "the source is not at hand, so no line can be judged")
         return
-    started = time.perf_counter()
+    started = time.thread_time()
     if isinstance(subject, Layer) and _draws_in_backward(subject, report):
         return
     with quiet():
@@ -167,7 +167,7 @@ def diagnose(subject: Subject, measured: Measured, report: Report, budget_s: flo
                 wrong,
                 yours,
                 overrides,
-                budget_s - (time.perf_counter() - started),
+                budget_s - (time.thread_time() - started),
             )
             if finding is None:
                 if first_round:
@@ -394,7 +394,7 @@ def _solved(
         return None
     target = solve.Target(first.events[-1].key, right)
     arrays, upstream = named_values(truth.events), getattr(subject, "upstream", [])
-    assembled = _only_assembles(subject.program, first)
+    limit = known.cost if known is not None else 3.0 if _only_assembles(subject.program, first) else 1.5
     best: tuple[Cause, Verdict] | None = None
     for verdict in _ingredients(subject.program, truth, location, events):
         event = verdict.events[-1]
@@ -402,9 +402,15 @@ def _solved(
         if value is None:
             continue
         cause = _explain_solved(event, value, _context(subject, measured, arrays, upstream))
-        cost = cause.cost + (0.5 if not assembled else 0.0)
-        if cost < (known.cost if known is not None else 2.6) and (best is None or cause.cost < best[0].cost):
-            best = cause, verdict
+        alike = (
+            known is not None
+            and cause.key == known.key
+            and cause.cost <= limit
+            and stems(event.site.name)
+            and not (verdict.partial or _along_some_uses(verdict))
+        )
+        if (alike or cause.cost < limit - 0.1) and (best is None or cause.cost <= best[0].cost):
+            best = cause, verdict  # of values that are wrong in the same way the first is at fault
     return best
 
 
@@ -432,6 +438,7 @@ def _ingredients(program: Program, truth: Truth, location: Location, events: lis
     first = location.first_wrong
     assert first is not None
     found = [v for v in location.suspects if v is not first and len(v.events) == 1]
+    found += [v for v in location.verdicts if _along_some_uses(v) and v.order < first.order and len(v.events) == 1]
     function = program.function_at(first.site.path, first.site.line)
     source = program.source(function) if function is not None else None
     if source is None:
@@ -454,6 +461,11 @@ def _ingredients(program: Program, truth: Truth, location: Location, events: lis
         ):
             found.append(Verdict(site, "open", event.order, [event]))
     return sorted(found, key=lambda v: -v.order)
+
+
+def _along_some_uses(verdict: Verdict) -> bool:
+    """Whether a value is right as the derivative along some of the uses of a variable: others may have been forgotten."""
+    return verdict.status == "right" and verdict.node is not None and verdict.node.kind in ("use", "uses")
 
 
 def _only_assembles(program: Program, verdict: Verdict) -> bool:
@@ -533,7 +545,7 @@ _TELLING = {
 
 def _words(cause: Cause | None, chosen: repair.Repair | None, anchor: Verdict, wrong: list[str]) -> tuple[str, str]:
     """Return the cause's key and the sentence, from what the values and what the edits say."""
-    name = anchor.site.name or _list(wrong)
+    name = f"d{anchor.leaf}" if anchor.leaf in wrong else anchor.site.name or _list(wrong)
     if chosen is None and cause is None:
         return "unknown", f"{name} is wrong"
     if chosen is None:
@@ -811,8 +823,13 @@ def _candidates(
     """Edits of the suspected lines, and of the masks, sizes and indices that they use."""
     by_function: dict[types.FunctionType, set[int]] = {}
     judged = {v.site.line for v in location.verdicts}
+    suspects = location.suspects
+    if wider and location.first_wrong is not None:
+        suspects = suspects + [
+            v for v in location.verdicts if _along_some_uses(v) and v.order < location.first_wrong.order
+        ]
     home = location.first_wrong.site.line if location.first_wrong else None
-    for verdict in location.suspects:
+    for verdict in suspects:
         function = program.function_at(verdict.site.path, verdict.site.line)
         if function is not None:
             by_function.setdefault(function, set()).add(verdict.site.line)
@@ -823,7 +840,9 @@ def _candidates(
             continue
         _, definition, plain = source
         statements = repair.statements_at(definition, suspected)
-        for edit in [] if wider else repair.edits_of(definition, statements, scope):
+        partial = {v.site.line for v in suspects} - {v.site.line for v in location.suspects}
+        own = [s for s in statements if s.lineno in partial] if wider else statements
+        for edit in repair.edits_of(definition, own, scope):
             if edit.cost >= 1.9 and home is not None and edit.line != home:
                 edit.cost += 0.12  # what is missing is missed where the first wrong value is named
             candidates.append((plain, definition, edit))

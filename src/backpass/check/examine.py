@@ -228,6 +228,10 @@ def _examine_variant(
     elif measured.wrong:
         report.gradients += [_labelled(r, label) for r in measured.rows if r.status == "wrong"]
     kinks = sum(r.kinks for r in measured.rows)
+    if kinks and isinstance(subject, Layer) and not measured.wrong:
+        _ties(subject, report)
+        if has_wrong(report):
+            return
     if kinks and variant.purpose == "main":
         report.findings.append(
             Finding(
@@ -326,6 +330,8 @@ def _ties(subject: Layer, report: Report) -> None:
                 return subject.loss({**subject.leaves, leaf: base + t * u})
 
             d = numeric.derivative_along(along, lambda: 0)
+            if d.kink:
+                continue  # not a tie, or not only
             got = float(np.sum(yours[leaf] * u))
             if abs(got - d.value) > 1e-6 * max(abs(got), abs(d.value), 1e-3):
                 line, code, path, function = line_with(

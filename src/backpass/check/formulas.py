@@ -8,6 +8,7 @@ differ, so most layers have several accepted formulas; a forward is faulted only
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Iterator
 from typing import Any
 
@@ -123,28 +124,24 @@ def _elementwise(name: str, x: Array, arguments: dict[str, Any]) -> Iterator[Arr
     slope = _setting(arguments, "alpha", "slope", "negative_slope", "leak")
     with np.errstate(all="ignore"):
         sigmoid = 1 / (1 + np.exp(-x))
-        if "leaky" in name and "relu" in name:
+        if re.search(r"leaky_?relu|(^|_)lrelu", name):
             for a in (slope,) if slope is not None else (0.01, 0.1, 0.2, 0.05, 0.001):
                 yield np.where(x > 0, x, a * x)
         elif "gelu" in name:
             yield 0.5 * x * (1 + np.tanh(math.sqrt(2 / math.pi) * (x + 0.044715 * x**3)))
             yield 0.5 * x * (1 + np.vectorize(math.erf)(x / math.sqrt(2)))
             yield x / (1 + np.exp(-1.702 * x))
-        elif "selu" in name or "prelu" in name or "celu" in name or "relu6" in name:
-            return
         elif "silu" in name or "swish" in name:
             beta = _setting(arguments, "beta") or 1.0
             yield x / (1 + np.exp(-beta * x))
-        elif "elu" in name and "relu" not in name:
+        elif re.search(r"(^|_)elu(_|$)", name):
             a = slope if slope is not None else 1.0
             yield np.where(x > 0, x, a * (np.exp(x) - 1))
-        elif "relu" in name:
+        elif re.search(r"(^|_)relu(_|$)", name) and slope is None:
             yield np.maximum(x, 0)
-        elif "hard" in name or "log" in name:
-            return
-        elif "sigmoid" in name:
+        elif re.search(r"(^|_)(sigmoid|logistic)(_|$)", name) and not re.search(r"hard|log_", name):
             yield sigmoid
-        elif "tanh" in name:
+        elif re.search(r"(^|_)tanh(_|$)", name) and "hard" not in name:
             yield np.tanh(x)
-        elif "softplus" in name:
+        elif re.search(r"(^|_)softplus(_|$)", name):
             yield np.log1p(np.exp(x))

@@ -153,6 +153,11 @@ class Recorder:
             self.events.append(event)
         return value
 
+    def entry(self, site: int, container: Any, index: Any) -> None:
+        """Let an entry pass its site, if the container is a dict."""
+        if isinstance(container, dict) and index in container:
+            self.value(site, container[index])
+
     def branch(self, value: Any) -> Any:
         """Let the result of a comparison pass, and remember which way it went."""
         self.branches = hash((self.branches, value.tobytes() if isinstance(value, np.ndarray) else bool(value)))
@@ -389,16 +394,27 @@ class _Rewriter(ast.NodeTransformer):
         return inner
 
     def _after_store(self, target: ast.Subscript | ast.Attribute) -> list[ast.stmt]:
-        """After `a[i] = ...` outside a loop `a` as a whole has a new version; after `d["w"].
-
-        B = ...` the entry is looked at.
-        """
+        """Look at what a store has changed: outside a loop the whole of `a` after `a[i] = ...`, and entries of dicts."""
         base = target.value
         if _is_dictionary_store(target):
             return self._look(target)
-        if self.loops or not isinstance(target, ast.Subscript) or not isinstance(base, ast.Name):
+        if not isinstance(target, ast.Subscript) or not isinstance(base, ast.Name):
             return []
-        return self._rebind(base, base, "after", target)
+        entry: list[ast.stmt] = []
+        if self.mode == "values" and isinstance(target.slice, ast.Name):
+            entry = self._look_into_dictionary(base, target.slice, target)
+        return entry if self.loops else [*entry, *self._rebind(base, base, "after", target)]
+
+    def _look_into_dictionary(self, base: ast.Name, index: ast.Name, target: ast.Subscript) -> list[ast.stmt]:
+        """After `grads[name] += ...` look at the entry, if `grads` turns out to be a dict."""
+        key = getattr(target, "_key", None)
+        if key is None:
+            return []
+        site = Site(key, "after", base.id, self.path, target.lineno, ".".join(self.functions), self.loops > 0)
+        self.sites[key] = site
+        names = [ast.copy_location(ast.Name(n.id, ast.Load()), target) for n in (base, index)]
+        call = self._call("entry", [ast.copy_location(ast.Constant(key), target), *names], target)
+        return [ast.copy_location(ast.Expr(call), target)]
 
     def _look(self, target: ast.expr) -> list[ast.stmt]:
         """Read back an entry of a dict that has just been stored, so that its value is recorded."""

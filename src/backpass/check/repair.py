@@ -56,18 +56,23 @@ class Edit:
     cost: float
     key: str
     line: int
-    before: str
-    after: str
+    show: Callable[[], str]  # the text of what is edited, as it is now
     subject: str  # the name or number that the sentence is about
     apply: Callable[[], None]
     undo: Callable[[], None]
+    after: str | None = None  # the text afterwards, where it is not that of what is edited
 
     @property
     def text(self) -> str:
         """The edit in words."""
-        if not self.after:
-            return f"`{self.before}` should not be there"
-        return f"`{self.before}` should be `{self.after}`"
+        before, after = self.show(), self.after
+        if after is None:
+            self.apply()
+            after = self.show()
+            self.undo()
+        if not after:
+            return f"`{before}` should not be there"
+        return f"`{before}` should be `{after}`"
 
 
 @dataclass
@@ -246,14 +251,13 @@ def _of_statement(definition: ast.FunctionDef, statement: ast.stmt, scope: Scope
 
 
 def _set_edit(cost: float, key: str, slot: Slot, new: ast.expr, subject: str = "", show: Slot | None = None) -> Edit:
-    old = slot.get()
-    ast.fix_missing_locations(ast.copy_location(new, old))
-    shown = show or slot
-    before = ast.unparse(shown.get())
-    slot.set(new)
-    after = ast.unparse(shown.get())
-    slot.set(old)
-    return Edit(cost, key, slot.line, before, after, subject, lambda: slot.set(new), lambda: slot.set(old))
+    """Put another expression into a slot; the text shown is that of `show`, of which the slot is a part."""
+    old, shown = slot.get(), show or slot
+
+    def put() -> None:
+        slot.set(ast.fix_missing_locations(ast.copy_location(new, old)))
+
+    return Edit(cost, key, slot.line, lambda: ast.unparse(shown.get()), subject, put, lambda: slot.set(old))
 
 
 def _set_all(cost: float, key: str, statement: ast.stmt, slots: list[Slot], make: Callable[[ast.expr], ast.expr]) -> Edit:
@@ -265,11 +269,7 @@ def _set_all(cost: float, key: str, statement: ast.stmt, slots: list[Slot], make
         for slot, node in zip(slots, nodes, strict=True):
             slot.set(node)
 
-    before = ast.unparse(statement)
-    put(new)
-    after = ast.unparse(statement)
-    put(old)
-    return Edit(cost, key, statement.lineno, before, after, "", lambda: put(new), lambda: put(old))
+    return Edit(cost, key, statement.lineno, lambda: ast.unparse(statement), "", lambda: put(new), lambda: put(old))
 
 
 def _slots_of_statement(statement: ast.stmt) -> list[Slot]:
@@ -348,25 +348,21 @@ def _followed_by(definition: ast.FunctionDef, statement: ast.stmt, scope: Scope)
                     2.05,
                     key,
                     statement.lineno,
-                    ast.unparse(statement),
-                    f"{ast.unparse(statement)}; {target.value.id} {sign}= {text}",
+                    lambda: ast.unparse(statement),
                     text,
                     lambda new=new: body.insert(index + 1, new),  # type: ignore[misc]
                     lambda: body.pop(index + 1) and None,
+                    after=f"{ast.unparse(statement)}; {target.value.id} {sign}= {text}",
                 )
 
 
 def _operator_edit(node: ast.AugAssign, new: ast.operator, key: str, line: int) -> Edit:
     old = node.op
-    before = ast.unparse(node)
-    node.op = new
-    after = ast.unparse(node)
-    node.op = old
 
     def switch(op: ast.operator) -> None:
         node.op = op
 
-    return Edit(1.0, key, line, before, after, "", lambda: switch(new), lambda: switch(old))
+    return Edit(1.0, key, line, lambda: ast.unparse(node), "", lambda: switch(new), lambda: switch(old))
 
 
 def _store_edits(definition: ast.FunctionDef, statement: ast.stmt) -> Iterator[Edit]:
@@ -398,14 +394,7 @@ def _store_edits(definition: ast.FunctionDef, statement: ast.stmt) -> Iterator[E
     ):
         cost = 0.95 if isinstance(target, ast.Subscript) else 1.4
         yield Edit(
-            cost,
-            key,
-            statement.lineno,
-            ast.unparse(statement),
-            ast.unparse(new),
-            "",
-            lambda: put(new),
-            lambda: put(statement),
+            cost, key, statement.lineno, lambda: ast.unparse(home[index]), "", lambda: put(new), lambda: put(statement)
         )
     if isinstance(target, ast.Subscript):
         text = f"np.add.at({ast.unparse(target.value)}, {ast.unparse(target.slice)}, {ast.unparse(statement.value)})"
@@ -415,8 +404,7 @@ def _store_edits(definition: ast.FunctionDef, statement: ast.stmt) -> Iterator[E
                 0.9,
                 "overlap",
                 statement.lineno,
-                ast.unparse(statement),
-                text,
+                lambda: ast.unparse(home[index]),
                 "",
                 lambda: put(at),
                 lambda: put(statement),
@@ -438,11 +426,11 @@ def _store_edits(definition: ast.FunctionDef, statement: ast.stmt) -> Iterator[E
         1.6,
         key,
         statement.lineno,
-        ast.unparse(statement),
-        "",
+        lambda: ast.unparse(statement),
         ast.unparse(statement.value),
         lambda: put(nothing),
         lambda: put(statement),
+        after="",
     )
 
 
@@ -465,11 +453,15 @@ def _order_edits(statement: ast.Return, value: ast.Tuple) -> Iterator[Edit]:
         def put(elements: list[ast.expr]) -> None:
             value.elts = elements
 
-        before = ast.unparse(value)
-        value.elts = new
-        after = ast.unparse(value)
-        value.elts = old
-        yield Edit(1.1, "return_order", statement.lineno, before, after, "", lambda new=new: put(new), lambda: put(old))  # type: ignore[misc]
+        yield Edit(
+            1.1,
+            "return_order",
+            statement.lineno,
+            lambda: ast.unparse(value),
+            "",
+            lambda new=new: put(new),  # type: ignore[misc]
+            lambda: put(old),
+        )
 
 
 def _of_constant_or_index(slot: Slot, scope: Scope) -> Iterator[Edit]:
@@ -554,21 +546,16 @@ def _exchanged(slot: Slot, node: ast.Tuple) -> Iterator[Edit]:
     for a, b in itertools.combinations(found, 2):
         if isinstance(a.op, ast.Mod | ast.FloorDiv) and isinstance(b.op, ast.Mod | ast.FloorDiv):
             if ast.dump(a.left) == ast.dump(b.left) and type(a.op) is not type(b.op):
-                before = ast.unparse(node)
                 ops = a.op, b.op
 
                 def put(first: ast.operator, second: ast.operator, a: ast.BinOp = a, b: ast.BinOp = b) -> None:
                     a.op, b.op = first, second
 
-                put(ops[1], ops[0])
-                after = ast.unparse(node)
-                put(*ops)
                 yield Edit(
                     1.1,
                     "argmax",
                     slot.line,
-                    before,
-                    after,
+                    lambda: ast.unparse(node),
                     "",
                     lambda put=put, ops=ops: put(ops[1], ops[0]),  # type: ignore[misc]
                     lambda put=put, ops=ops: put(*ops),  # type: ignore[misc]
@@ -603,6 +590,8 @@ def _key_of_factor(node: ast.expr, scope: Scope, present: bool) -> str:
         return "factor"
     if names & scope.gradients:
         return "upstream_twice" if present else "upstream_missing"
+    if text in scope.arrays and is_mask(text, scope.arrays[text]):
+        return "mask_twice" if present else "mask_missing"
     if any(KEEP.search(n) for n in names) and not any(MASK.search(n) for n in names):
         return "keep_prob"
     if any(MASK.search(n) for n in names) or isinstance(node, ast.Compare):
@@ -1163,10 +1152,10 @@ def search(
     Those of the first successful cost are returned (complete repairs before partial ones).
     """
     found: list[Repair] = []
-    deadline = time.perf_counter() + budget_s
+    deadline = time.thread_time() + budget_s
     best = np.inf
     for function, definition, edit in sorted(candidates, key=lambda c: (c[2].cost, c[2].line)):
-        if time.perf_counter() > deadline or edit.cost > best + 0.15:
+        if time.thread_time() > deadline or edit.cost > best + 0.15:
             break
         edit.apply()
         try:

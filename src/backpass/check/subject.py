@@ -312,8 +312,11 @@ class Loss(Subject):
         return assign_gradients(gradients, list(self.leaves.items()), self.returned_names)
 
     def sizes(self) -> dict[str, int]:
-        """Name the sizes of the problem."""
-        return named_sizes(next(iter(self.leaves.values())).shape, self.arguments)
+        """Name the sizes of the problem: those of the batch, where labels tell which argument that is."""
+        arrays = [v for v in self.arguments.values() if isinstance(v, np.ndarray)]
+        labels = next((v for v in arrays if v.dtype.kind in "iu" and v.ndim == 1), None)
+        batch = (v for v in arrays if v.dtype.kind == "f" and v.ndim > 1 and labels is not None and len(v) == len(labels))
+        return named_sizes(next(batch, next(iter(self.leaves.values()))).shape, self.arguments)
 
 
 def describe(value: Any) -> str:
