@@ -7,6 +7,7 @@ digits is the cause.
 
 from __future__ import annotations
 
+import itertools
 import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -216,8 +217,10 @@ def _regularised(name: str, v: Array, t: Array, context: Context) -> Cause | Non
 
 def _at_the_label(name: str, v: Array, t: Array, context: Context) -> Cause | None:
     """Whether V is wrong only at the correct class of each row."""
-    if context.labels is None or v.ndim != 2 or len(context.labels) != len(v):
+    if context.labels is None or v.ndim != 2 or len(context.labels) != len(v) or context.labels.ndim != 1:
         return None
+    if context.labels.min() < 0 or context.labels.max() >= v.shape[1]:
+        return None  # whole numbers of another kind
     at = np.arange(len(v)), context.labels
     elsewhere = v - t
     elsewhere[at] = 0
@@ -248,7 +251,9 @@ def _shifted(name: str, v: Array, t: Array, context: Context) -> Cause | None:
 
 def _rearranged(name: str, v: Array, t: Array, context: Context) -> Cause | None:
     """Whether V holds the right numbers, each at another place."""
-    if v.size < 4 or len(np.unique(t)) < 3 or np.abs(np.sort(v, axis=None) - np.sort(t, axis=None)).max() > FITS * (
+    if all(not np.setdiff1d(np.round(a, 6), (0, 1)).size for a in (v, t)):
+        return Cause("wrong_variable", f"{name} marks other elements than it should", 0.8)
+    if v.size < 4 or len(np.unique(np.round(t, 9))) < 3 or np.abs(np.sort(v, axis=None) - np.sort(t, axis=None)).max() > FITS * (
         np.abs(t).max()
     ):
         return None
@@ -280,6 +285,8 @@ def _slopes(name: str, v: Array, t: Array, context: Context) -> Cause | None:
         for right_at, right, r in known:
             if (used_at, used) == (right_at, right) or relative_error(v * r, t * s) > FITS or not (t * s).any():
                 continue
+            if (v[s == 0] != 0).any() or (t[r == 0] != 0).any():
+                continue  # the zeros of the two only hide the difference
             if right.startswith("the mask") and not used:
                 return Cause("mask", f"{name} should be zero where {right_at} is not positive", 1.0)
             if not right:
@@ -302,7 +309,7 @@ def _softmax(name: str, v: Array, t: Array, context: Context) -> Cause | None:
             g = v / slope
             for axis in range(a.ndim):
                 if relative_error(t, a * (g - (g * a).sum(axis=axis, keepdims=True))) < FITS:
-                    sentence = f"{name} is only {words} the softmax's derivative: each {text} moves the others as well"
+                    sentence = f"{name} is only {words} the softmax's derivative: every element of {text} moves the others"
                     return Cause("missing_term", sentence, 0.9)
     return None
 
@@ -355,10 +362,15 @@ def number_in_words(k: float, context: Context) -> tuple[str, str]:
             return f"{text}/(1 - {text})", text
         if 0 < value < 1 and abs(k - (1 - value) / value) < 1e-6:
             return f"(1 - {text})/{text}", text
-        if isinstance(value, int) and value > 2 and abs(k - value / (value - 1)) < 1e-6:
+        batch = isinstance(value, int) and value > 2 and text[:1] in "NnMm"
+        if batch and abs(k - value / (value - 1)) < 1e-6:
             return f"{text}/({text} - 1)", text
-        if isinstance(value, int) and value > 2 and abs(k - (value - 1) / value) < 1e-6:
+        if batch and abs(k - (value - 1) / value) < 1e-6:
             return f"({text} - 1)/{text}", text
+    whole = {t: v for t, v in context.scalars.items() if isinstance(v, int) and v > 1}
+    for (a, m), (b, n) in itertools.permutations(whole.items(), 2):
+        if m % n and n % m and abs(k - m / n) < 1e-6:
+            return f"{a}/{b}", ""
     if abs(1 / k - round(1 / k)) < 1e-6 and abs(k) < 1:
         return f"1/{round(1 / k)}", ""
     return f"{k:.6g}", ""

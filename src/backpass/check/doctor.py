@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from backpass.check import numeric, repair, solve
 from backpass.check.causes import CAUSES, Cause, Context, explain, number_in_words
-from backpass.check.instrument import Event, Program, is_real, relative_path
+from backpass.check.instrument import Event, Program, is_real, reachable, relative_path
 from backpass.check.locate import Key, Location, Truth, Verdict, backward_events, fits, judge, locate
 from backpass.check.report import Finding, GradientRow, LineMark, Report
 from backpass.check.subject import Layer, Subject, describe, stems
@@ -304,20 +304,26 @@ def _decide(
     scope = scope_of(subject, events, location.verdicts, anchor)
     candidates = _candidates(program, location, scope)
     right_now = {leaf for leaf in measured.true if leaf not in wrong}
+    edited = {function for function, _, _ in candidates}
+    run = lambda: subject.backward(lambda: None)  # noqa: E731 - the plain way, where forward and backward share code
+    if isinstance(subject, Layer) and not edited & set(reachable([subject.forward])):
+        run = subject.backward_again()
 
     def right_outputs() -> set[str]:
-        got = subject.backward(lambda: None)
+        got = run()
         return {leaf for leaf, true in measured.true.items() if leaf in got and _equal(got[leaf], true)}
 
     repairs = repair.search(
         program, candidates, right_outputs, right_now & set(measured.true), set(wrong), max(0.5, budget_s / 2)
     )
-    if not repairs:
-        # Nothing helps where the values are wrong; what they are made of may be the derivative of something else.
+    if not repairs or not repairs[0].complete:
+        # Nothing helps, or not everywhere, where the values are wrong; what they are made of may be the derivative of
+        # something else.
         wider = _candidates(program, location, scope, wider=True)
-        repairs = repair.search(
+        others = repair.search(
             program, wider, right_outputs, right_now & set(measured.true), set(wrong), max(0.5, budget_s / 2)
         )
+        repairs = others if not repairs or (others and others[0].complete) else repairs
     chosen = repairs[0] if repairs else None
     cause = _cause_by_value(subject, truth, measured, first, wrong, yours)
     broken = _first_broken(events, [yours[o] for o in wrong])

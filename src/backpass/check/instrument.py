@@ -435,6 +435,8 @@ class _Rewriter(ast.NodeTransformer):
             return [node, *self._rebind(node.target, node.target, "after", node)]
         if isinstance(node.target, ast.Subscript):
             return [node, *self._after_store(node.target)]
+        if isinstance(node.target, ast.Attribute):
+            return [node, *self._look(node.target)]
         return [node]
 
     def _statement_Expr(self, node: ast.Expr) -> list[ast.stmt]:

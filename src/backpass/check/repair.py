@@ -372,10 +372,10 @@ def _store_edits(definition: ast.FunctionDef, statement: ast.stmt) -> Iterator[E
     target = statement.targets[0] if isinstance(statement, ast.Assign) else statement.target
     if not isinstance(target, ast.Subscript | ast.Name):
         return
-    place = _home(definition, statement)
-    if place is None:
+    found = _home(definition, statement)
+    if found is None:
         return
-    home, index = place
+    home, index = found
     if isinstance(statement, ast.Assign):
         new: ast.stmt = ast.AugAssign(target, ast.Add(), statement.value)
         key = "overlap"
@@ -397,8 +397,10 @@ def _store_edits(definition: ast.FunctionDef, statement: ast.stmt) -> Iterator[E
             cost, key, statement.lineno, lambda: ast.unparse(home[index]), "", lambda: put(new), lambda: put(statement)
         )
     if isinstance(target, ast.Subscript):
-        text = f"np.add.at({ast.unparse(target.value)}, {ast.unparse(target.slice)}, {ast.unparse(statement.value)})"
-        if ":" not in ast.unparse(target.slice):
+        place = ast.unparse(target.slice)
+        place = f"np.s_{ast.unparse(target).removeprefix(ast.unparse(target.value))}" if ":" in place else place
+        text = f"np.add.at({ast.unparse(target.value)}, {place}, {ast.unparse(statement.value)})"
+        if set(ast.unparse(target.slice)) - set(":, .0123456789"):
             at = ast.fix_missing_locations(ast.copy_location(ast.Expr(parse(text)), statement))
             yield Edit(
                 0.9,
@@ -409,6 +411,8 @@ def _store_edits(definition: ast.FunctionDef, statement: ast.stmt) -> Iterator[E
                 lambda: put(at),
                 lambda: put(statement),
             )
+    if isinstance(target, ast.Subscript) and re.search(r"\bempty", ast.unparse(definition)):
+        return  # without the store the array would hold whatever the memory held before
     nothing = ast.copy_location(ast.Pass(), statement)
     mention = _names(statement.value) | _names(target)
     key = (
@@ -491,6 +495,8 @@ def _of_constant_or_index(slot: Slot, scope: Scope) -> Iterator[Edit]:
             for other, value in scope.scalars.items():
                 if type(value) is int and ("stride" in other.lower() or other in ("s", "S", "step")):
                     yield _set_edit(2.0, "window", slot, binary(node, ast.Mult(), parse(other)), node.id)
+        for other in scope.indices - {node.id} if node.id in scope.indices else ():
+            yield _set_edit(1.7, "wrong_variable", slot, parse(other), node.id)
         for other, value in scope.arrays.items():
             if other != node.id and isinstance(value, np.ndarray) and value.dtype.kind == "b" and other.isidentifier():
                 yield _set_edit(1.8, "mask", slot, parse(other), node.id)
@@ -592,7 +598,7 @@ def _key_of_factor(node: ast.expr, scope: Scope, present: bool) -> str:
         return "upstream_twice" if present else "upstream_missing"
     if text in scope.arrays and is_mask(text, scope.arrays[text]):
         return "mask_twice" if present else "mask_missing"
-    if any(KEEP.search(n) for n in names) and not any(MASK.search(n) for n in names):
+    if any(KEEP.search(n) for n in names - set(scope.arrays)) and not any(MASK.search(n) for n in names):
         return "keep_prob"
     if any(MASK.search(n) for n in names) or isinstance(node, ast.Compare):
         return "mask_twice" if present else "mask_missing"
@@ -1145,11 +1151,11 @@ def search(
     already_right: set[str],
     wanted: set[str],
     budget_s: float,
-    confirm: Callable[[], bool] | None = None,
 ) -> list[Repair]:
     """Try edits, cheapest first.
 
-    Those of the first successful cost are returned (complete repairs before partial ones).
+    Those of the first successful cost are returned (complete repairs before partial ones).  The budget is in seconds of
+    this thread's work, so that the outcome does not depend on what else the machine does.
     """
     found: list[Repair] = []
     deadline = time.thread_time() + budget_s
@@ -1165,10 +1171,9 @@ def search(
                 gained = right & wanted
                 if gained and already_right <= right:
                     complete = gained == wanted
-                    if confirm is None or not complete or confirm():
-                        found.append(Repair(edit, function, gained, complete))
-                        if complete:
-                            best = min(best, edit.cost)
+                    found.append(Repair(edit, function, gained, complete))
+                    if complete:
+                        best = min(best, edit.cost)
         except Exception:
             continue
         finally:

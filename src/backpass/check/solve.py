@@ -67,7 +67,8 @@ def _run(subject: Subject, event: Event, value: Any, target: Target, overrides: 
     recorder = subject.program.recorder
     with subject.program.watched("values"), np.errstate(all="ignore"):
         try:
-            subject.backward(lambda: recorder.reset(record=True, overrides={**overrides, event.key: value}))
+            put = np.array(value) if np.ndim(value) else value  # a copy: the user's code may change it in place
+            subject.backward(lambda: recorder.reset(record=True, overrides={**overrides, event.key: put}))
         except Exception:  # the user's code may do anything with a value that it did not expect
             return None
         found = next((e.value for e in recorder.events or [] if e.key == target.key), None)

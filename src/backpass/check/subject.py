@@ -6,9 +6,11 @@ returns `loss, gradients`; and a model whose `loss(X, y)` returns `loss, gradien
 
 from __future__ import annotations
 
+import copy
 import inspect
 import random
 import re
+import types
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -232,6 +234,30 @@ class Layer(Subject):
         return float(
             sum(np.sum(np.asarray(o, dtype=np.float64) * d) for o, d in zip(outputs, self.upstream, strict=True))
         )
+
+    def backward_again(self) -> Callable[[], dict[str, Any]]:
+        """Return the user's backward as something to run over and over, on copies of one result of the forward.
+
+        Where a result cannot be copied, or the backward may get at the forward's state by another way than the cache,
+        each run begins with the forward.
+        """
+        self.randomness.rewind()
+        arguments = {k: self.leaves[k].copy() if k in self.leaves else fresh(v) for k, v in self.arguments.items()}
+        result = call_with(self.forward, arguments)
+        plain = isinstance(self.user_backward, types.FunctionType) and self.user_backward in self.program.functions
+        try:
+            copy.deepcopy(result)
+        except Exception:
+            plain = False
+        if not plain or not isinstance(result, tuple) or len(result) < 2:
+            return lambda: self.backward(lambda: None)
+
+        def run() -> dict[str, Any]:
+            self.randomness.rewind()
+            upstream = [np.array(d) if np.ndim(d) else d for d in self.upstream]
+            return self.by_leaf(self.call_backward(upstream, copy.deepcopy(result), {k: fresh(v) for k, v in arguments.items()}))
+
+        return run
 
     def call_backward(self, upstream: list[Any], result: Any, arguments: dict[str, Any]) -> Any:
         """Return the user's backward on a result of the user's forward."""
