@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from backpass.check.causes import CAUSES
-from backpass.check.doctor import exception_finding, has_wrong
+from backpass.check.findings import exception_finding, has_wrong
 from backpass.check.inputs import Variant
 from backpass.check.instrument import Program, line_with, relative_path
 from backpass.check.report import Finding, Report

@@ -16,8 +16,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from backpass.check.edits import EPS, GAMMA, KEEP, is_mask
 from backpass.check.numeric import relative_error
-from backpass.check.repair import EPS, GAMMA, KEEP, is_mask
 
 Array = NDArray[np.float64]
 FITS = 2e-6
@@ -253,8 +253,10 @@ def _rearranged(name: str, v: Array, t: Array, context: Context) -> Cause | None
     """Whether V holds the right numbers, each at another place."""
     if all(not np.setdiff1d(np.round(a, 6), (0, 1)).size for a in (v, t)):
         return Cause("wrong_variable", f"{name} marks other elements than it should", 0.8)
-    if v.size < 4 or len(np.unique(np.round(t, 9))) < 3 or np.abs(np.sort(v, axis=None) - np.sort(t, axis=None)).max() > FITS * (
-        np.abs(t).max()
+    if (
+        v.size < 4
+        or len(np.unique(np.round(t, 9))) < 3
+        or np.abs(np.sort(v, axis=None) - np.sort(t, axis=None)).max() > FITS * (np.abs(t).max())
     ):
         return None
     sparse = np.count_nonzero(t) < 0.6 * t.size
@@ -309,7 +311,9 @@ def _softmax(name: str, v: Array, t: Array, context: Context) -> Cause | None:
             g = v / slope
             for axis in range(a.ndim):
                 if relative_error(t, a * (g - (g * a).sum(axis=axis, keepdims=True))) < FITS:
-                    sentence = f"{name} is only {words} the softmax's derivative: every element of {text} moves the others"
+                    sentence = (
+                        f"{name} is only {words} the softmax's derivative: every element of {text} moves the others"
+                    )
                     return Cause("missing_term", sentence, 0.9)
     return None
 

@@ -12,9 +12,12 @@ from numpy.typing import NDArray
 from backpass.check import inputs, numeric
 from backpass.check.behaviour import examine_behaviour, examine_loss_behaviour, keeps_state
 from backpass.check.causes import CAUSES
-from backpass.check.doctor import diagnose, exception_finding, has_wrong, mark_right, measure, quiet
+from backpass.check.doctor import diagnose
+from backpass.check.findings import exception_finding, has_wrong
 from backpass.check.inputs import Variant
 from backpass.check.instrument import Program, line_with, relative_path
+from backpass.check.marks import mark_right
+from backpass.check.measure import measure, quiet
 from backpass.check.objects import as_pair
 from backpass.check.own import check_net, check_own, is_own
 from backpass.check.promises import examine_formula, examine_modes

@@ -21,8 +21,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from backpass.check import numeric
-from backpass.check.instrument import Event, Site, is_real
 from backpass.check.pairs import BACKWARD, FORWARD
+from backpass.check.recorder import Event, Site, is_real
 from backpass.check.subject import Subject, stems
 
 Array = NDArray[np.float64]

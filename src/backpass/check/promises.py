@@ -9,13 +9,18 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from backpass.check import formulas, numeric, repair
+from backpass.check import formulas, numeric
 from backpass.check.causes import CAUSES
-from backpass.check.doctor import add_to_scope, exception_finding
+from backpass.check.edits import Scope, statements_at
+from backpass.check.findings import exception_finding
 from backpass.check.formulas import find_array
 from backpass.check.inputs import SCALE, SHIFT, Variant, kind_of
-from backpass.check.instrument import Event, Program, line_with, reachable, relative_path
+from backpass.check.instrument import Program, line_with, reachable, relative_path
+from backpass.check.recorder import Event
+from backpass.check.repair import Repair, search
 from backpass.check.report import Finding, Report
+from backpass.check.scope import add_to_scope
+from backpass.check.slips import edits_of
 from backpass.check.subject import call_with, fresh
 
 Array = NDArray[np.float64]
@@ -50,7 +55,7 @@ def examine_formula(
         report.findings.insert(0, finding)
 
 
-def _forward_finding(program: Program, found: repair.Repair, cause: str, message: str) -> Finding:
+def _forward_finding(program: Program, found: Repair, cause: str, message: str) -> Finding:
     path = found.function.__code__.co_filename
     code = program.files[path].lines[found.edit.line - 1].strip()
     return Finding(
@@ -67,7 +72,7 @@ def _forward_finding(program: Program, found: repair.Repair, cause: str, message
 
 def repair_forward(
     forward: Any, variant: Variant, program: Program, agrees: Callable[[], bool], budget_s: float
-) -> repair.Repair | None:
+) -> Repair | None:
     """Return an edit of the forward (or of what it calls in its file) that makes it agree with a formula."""
     recorder = program.recorder
     with program.watched("values"):
@@ -83,20 +88,20 @@ def repair_forward(
             continue
         _, definition, plain = source
         scope = _forward_scope(events, definition.name)
-        every = repair.statements_at(
+        every = statements_at(
             definition, set(range(definition.lineno, (definition.end_lineno or definition.lineno) + 1))
         )
-        candidates += [(plain, definition, e) for e in repair.edits_of(definition, every, scope)]
+        candidates += [(plain, definition, e) for e in edits_of(definition, every, scope)]
 
     def outcome() -> set[str]:
         return {"out"} if agrees() else set()
 
-    repairs = repair.search(program, candidates, outcome, set(), {"out"}, budget_s)
+    repairs = search(program, candidates, outcome, set(), {"out"}, budget_s)
     return repairs[0] if repairs else None
 
 
-def _forward_scope(events: list[Event], function: str) -> repair.Scope:
-    scope = repair.Scope()
+def _forward_scope(events: list[Event], function: str) -> Scope:
+    scope = Scope()
     for event in events:
         if event.site.function.rpartition(".")[2] == function and event.site.kind in (
             "argument",
@@ -232,7 +237,7 @@ def _faulty_statistic(
 
 def _repair_statistics(
     forward: Any, variant: Variant, program: Program, right: Callable[[], set[str]], wanted: set[str], budget_s: float
-) -> repair.Repair | None:
+) -> Repair | None:
     return repair_forward(forward, variant, program, lambda: wanted <= right(), budget_s)
 
 

@@ -7,16 +7,22 @@ element by element, the gradient watched, and the equations solved for the value
 
 from __future__ import annotations
 
+import ast
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from backpass.check.instrument import Event
-from backpass.check.locate import Key
+from backpass.check.causes import Cause, Context, explain, number_in_words
+from backpass.check.edits import asides, statements_at
+from backpass.check.instrument import Program
+from backpass.check.locate import Key, Location, Truth, Verdict
+from backpass.check.measure import Measured
 from backpass.check.numeric import relative_error
-from backpass.check.subject import Subject
+from backpass.check.reasons import context_of, named_values
+from backpass.check.recorder import Event
+from backpass.check.subject import Subject, stems
 
 Array = NDArray[np.float64]
 
@@ -96,7 +102,7 @@ def _mask(subject: Subject, event: Event, target: Target, overrides: dict[Key, A
 
 
 def _number(subject: Subject, event: Event, target: Target, overrides: dict[Key, Any]) -> float | int | None:
-    """A size or a factor: the gradient is some power of it too large, everywhere by the same amount."""
+    """Solve for a size or a factor: the gradient is some power of it too large, everywhere by the same amount."""
     value = event.value
     if isinstance(value, bool | np.bool_) or not isinstance(value, int | float | np.number) or not value:
         return None
@@ -113,3 +119,106 @@ def _number(subject: Subject, event: Event, target: Target, overrides: dict[Key,
         if solved != value and _right(subject, event, solved, target, overrides):
             return solved
     return None
+
+
+def solve_for(
+    subject: Subject,
+    truth: Truth,
+    measured: Measured,
+    location: Location,
+    events: list[Event],
+    known: Cause | None,
+    overrides: dict[Key, Any],
+) -> tuple[Cause, Verdict] | None:
+    """Look, among what the first wrong value is made of, for one whose fault would explain everything."""
+    first = location.first_wrong
+    assert first is not None
+    right = measured.true[first.leaf] if first.leaf else truth.full(first.node) if first.node else None
+    if right is None or np.isnan(right).any() or np.shape(first.events[-1].value) != right.shape:
+        return None
+    target = Target(first.events[-1].key, right)
+    arrays, upstream = named_values(truth.events), getattr(subject, "upstream", [])
+    limit = known.cost if known is not None else 3.0 if _only_assembles(subject.program, first) else 1.5
+    best: tuple[Cause, Verdict] | None = None
+    for verdict in _ingredients(subject.program, truth, location, events):
+        event = verdict.events[-1]
+        value = needed(subject, event, target, overrides)
+        if value is None:
+            continue
+        cause = _explain_solved(event, value, context_of(subject, measured, arrays, upstream))
+        alike = (
+            known is not None
+            and cause.key == known.key
+            and cause.cost <= limit
+            and stems(event.site.name)
+            and not (verdict.partial or along_some_uses(verdict))
+        )
+        if (alike or cause.cost < limit - 0.1) and (best is None or cause.cost <= best[0].cost):
+            best = cause, verdict  # of values that are wrong in the same way the first is at fault
+    return best
+
+
+def _explain_solved(event: Event, right: Any, context: Context) -> Cause:
+    """Say what is wrong with a value that should have been another."""
+    name, value = event.site.name or "a value", np.asarray(event.value)
+    if value.dtype.kind == "b":
+        count = int(np.sum(value != right))
+        return Cause("mask", f"{name} is wrong in {count} of {value.size} elements", 0.5)
+    if value.ndim == 0:
+        return Cause("factor", f"{name} is {value:.6g}, but should be {number_in_words(float(right), context)[0]}", 0.5)
+    if value.dtype.kind in "iu" and np.abs(right - np.round(right)).max() > 1e-6:
+        return Cause("dtype", f"{name} is of {value.dtype}, so its values are cut off", 0.5)
+    context.others = {}
+    cause = explain(name, value.astype(np.float64), right, context)
+    return cause or Cause("unknown", f"{name} is wrong: with another value of it all would be right", 2.5)
+
+
+def _ingredients(program: Program, truth: Truth, location: Location, events: list[Event]) -> list[Verdict]:
+    """Values that lead to the first wrong one and were judged neither right nor wrong, the latest first.
+
+    Masks, sizes and the like, which do not move with the upstream gradient, are among them, but not what came out of the
+    cache: that is the forward's.
+    """
+    first = location.first_wrong
+    assert first is not None
+    found = [v for v in location.suspects if v is not first and len(v.events) == 1]
+    found += [v for v in location.verdicts if along_some_uses(v) and v.order < first.order and len(v.events) == 1]
+    function = program.function_at(first.site.path, first.site.line)
+    source = program.source(function) if function is not None else None
+    if source is None:
+        return found[::-1]
+    statements = statements_at(source[1], {v.site.line for v in location.suspects})
+    lines = {s.lineno for s in asides(source[1], statements)}
+    judged = {e.key for v in location.verdicts for e in v.events}
+    forward = [e.value for e in truth.events if isinstance(e.value, np.ndarray)]
+    for event in events:
+        site = event.site
+        if (
+            site.path == first.site.path
+            and site.line in lines
+            and site.kind in ("assign", "after")
+            and not site.in_loop
+            and event.key not in judged
+            and event.order < first.order
+            and isinstance(event.value, np.ndarray | int | float | np.number)
+            and not any(a.shape == np.shape(event.value) and np.array_equal(a, event.value) for a in forward)
+        ):
+            found.append(Verdict(site, "open", event.order, [event]))
+    return sorted(found, key=lambda v: -v.order)
+
+
+def along_some_uses(verdict: Verdict) -> bool:
+    """Whether a value is right as the derivative along some of the uses of a variable: others may have been forgotten."""
+    return verdict.status == "right" and verdict.node is not None and verdict.node.kind in ("use", "uses")
+
+
+def _only_assembles(program: Program, verdict: Verdict) -> bool:
+    """Whether a line only puts together, or passes on, what lines before it have computed."""
+    function = program.function_at(verdict.site.path, verdict.site.line)
+    source = program.source(function) if function is not None else None
+    if source is None:
+        return False
+    statements = statements_at(source[1], {verdict.site.line})
+    return not any(
+        isinstance(n, ast.BinOp | ast.AugAssign) for s in statements if not isinstance(s, ast.For) for n in ast.walk(s)
+    )

@@ -19,7 +19,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from backpass.check.instrument import Program, is_real
+from backpass.check.instrument import Program
+from backpass.check.recorder import is_real
 from backpass.errors import ArgumentError
 
 Array = NDArray[Any]  # float64, but for the look at float32
@@ -255,7 +256,9 @@ class Layer(Subject):
         def run() -> dict[str, Any]:
             self.randomness.rewind()
             upstream = [np.array(d) if np.ndim(d) else d for d in self.upstream]
-            return self.by_leaf(self.call_backward(upstream, copy.deepcopy(result), {k: fresh(v) for k, v in arguments.items()}))
+            return self.by_leaf(
+                self.call_backward(upstream, copy.deepcopy(result), {k: fresh(v) for k, v in arguments.items()})
+            )
 
         return run
 
@@ -341,7 +344,9 @@ class Loss(Subject):
         """Name the sizes of the problem: those of the batch, where labels tell which argument that is."""
         arrays = [v for v in self.arguments.values() if isinstance(v, np.ndarray)]
         labels = next((v for v in arrays if v.dtype.kind in "iu" and v.ndim == 1), None)
-        batch = (v for v in arrays if v.dtype.kind == "f" and v.ndim > 1 and labels is not None and len(v) == len(labels))
+        batch = (
+            v for v in arrays if v.dtype.kind == "f" and v.ndim > 1 and labels is not None and len(v) == len(labels)
+        )
         return named_sizes(next(batch, next(iter(self.leaves.values()))).shape, self.arguments)
 
 
