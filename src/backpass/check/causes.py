@@ -174,7 +174,7 @@ def _of_value(name: str, v: Array, t: Array, context: Context) -> Cause | None:
         return Cause("transposed", f"{name} is the transpose of what it should be", 0.8)
     for other, true in context.others.items():
         if true.shape == v.shape and relative_error(v, true) < FITS:
-            return Cause("return_order", f"{name} is the gradient of {other}", 0.8)
+            return Cause("return_order", f"{name} holds what {other} should be", 0.8)
     for u in context.upstream:
         if (
             np.ndim(u) == v.ndim + 1

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -81,6 +83,10 @@ def diagnose(subject: Subject, measured: Measured, report: Report, budget_s: flo
             )
             if not wrong or fault is None:
                 break
+
+
+def _nothing() -> None:
+    """Begin a backward without watching it."""
 
 
 def _draws_in_backward(subject: Layer, report: Report) -> bool:
@@ -164,7 +170,7 @@ def _decide(
     candidates = candidates_of(program, location, scope)
     right_now = {leaf for leaf in measured.true if leaf not in wrong}
     edited = {function for function, _, _ in candidates}
-    run = lambda: subject.backward(lambda: None)  # noqa: E731 - the plain way, where forward and backward share code
+    run: Callable[[], dict[str, Any]] = partial(subject.backward, _nothing)
     if isinstance(subject, Layer) and not edited & set(reachable([subject.forward])):
         run = subject.backward_again()
 
@@ -310,20 +316,24 @@ def _words(cause: Cause | None, chosen: Repair | None, anchor: Verdict, wrong: l
     if chosen is None:
         assert cause is not None
         return cause.key, f"{cause.sentence}  ->  {CAUSES[cause.key]}"
-    key = chosen.edit.key
-    if (
-        cause is not None
-        and (
-            (cause.key in ("keepdims", "shape") and cause.cost <= 0.5)
-            or (cause.key == "regularisation" and key == "missing_term")
-            or (key == "operation" and cause.key in ("extra_factor", "missing_factor", "function", "power"))
-        )
-    ) or (cause is not None and cause.cost < 2 and key in _VAGUE and cause.key in _TELLING):
-        key = cause.key
-    if cause is not None and key == "missing_factor" and cause.key == "gamma_missing":
-        key = cause.key
-    sentence = cause.sentence if cause is not None and cause.cost < 2 else f"{name} is wrong"
+    if cause is None:
+        return chosen.edit.key, f"{name} is wrong  ->  {CAUSES[chosen.edit.key]}"
+    key = cause.key if _tells_more(cause, chosen.edit.key, wrong) else chosen.edit.key
+    sentence = cause.sentence if cause.cost < 2 else f"{name} is wrong"
     return key, f"{sentence}  ->  {CAUSES[key]}"
+
+
+def _tells_more(cause: Cause, edited: str, wrong: list[str]) -> bool:
+    """Whether the values say more about the cause than the edit that puts them right."""
+    if cause.key in ("keepdims", "shape"):
+        return cause.cost <= 0.5  # the numbers are right, only their shape is not
+    if cause.key == "return_order" and len(wrong) == 1:
+        return False  # in the wrong order there would be two wrong ones
+    if edited == "operation":
+        return cause.key in ("extra_factor", "missing_factor", "function", "power")
+    if edited == "missing_factor" and cause.key == "gamma_missing":
+        return True
+    return cause.cost < 2 and edited in _VAGUE and cause.key in _TELLING
 
 
 def _with_fault_removed(

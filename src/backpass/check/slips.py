@@ -143,14 +143,21 @@ def _followed_by(definition: ast.FunctionDef, statement: ast.stmt, scope: Scope)
                 for node in ast.walk(new):
                     ast.copy_location(node, statement)
                 key = key_of_factor(parse(text), scope, False)
+
+                def put(new: ast.stmt = new) -> None:
+                    body.insert(index + 1, new)
+
+                def take() -> None:
+                    del body[index + 1]
+
                 yield Edit(
                     2.05,
                     key,
                     statement.lineno,
                     lambda: ast.unparse(statement),
                     text,
-                    lambda new=new: body.insert(index + 1, new),  # type: ignore[misc]
-                    lambda: body.pop(index + 1) and None,
+                    put,
+                    take,
                     after=f"{ast.unparse(statement)}; {target.value.id} {sign}= {text}",
                 )
 

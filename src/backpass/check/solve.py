@@ -146,13 +146,9 @@ def solve_for(
         if value is None:
             continue
         cause = _explain_solved(event, value, context_of(subject, measured, arrays, upstream))
-        alike = (
-            known is not None
-            and cause.key == known.key
-            and cause.cost <= limit
-            and stems(event.site.name)
-            and not (verdict.partial or along_some_uses(verdict))
-        )
+        # What is wrong at some elements only was made wrong by the first store that is wrong at the same ones.
+        alike = known is not None and cause.key == known.key == "missing_sum" and cause.cost <= limit
+        alike = alike and bool(stems(event.site.name)) and not along_some_uses(verdict)
         if (alike or cause.cost < limit - 0.1) and (best is None or cause.cost <= best[0].cost):
             best = cause, verdict  # of values that are wrong in the same way the first is at fault
     return best
