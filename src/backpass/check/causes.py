@@ -182,7 +182,18 @@ def _of_value(name: str, v: Array, t: Array, context: Context) -> Cause | None:
             and any(relative_error(v, part) < 1e-12 for part in u)
         ):
             return Cause("missing_sum", f"{name} is the gradient of one sample only", 0.8)
-    hypotheses = _elementwise, _regularised, _at_the_label, _shifted, _rearranged, _slopes, _softmax, _term, _in_part
+    hypotheses = (
+        _elementwise,
+        _regularised,
+        _at_the_label,
+        _shifted,
+        _rearranged,
+        _slopes,
+        _softmax,
+        _averaged,
+        _term,
+        _in_part,
+    )
     for hypothesis in hypotheses:
         found = hypothesis(name, v, t, context)
         if found is not None:
@@ -315,6 +326,16 @@ def _softmax(name: str, v: Array, t: Array, context: Context) -> Cause | None:
                         f"{name} is only {words} the softmax's derivative: every element of {text} moves the others"
                     )
                     return Cause("missing_term", sentence, 0.9)
+    return None
+
+
+def _averaged(name: str, v: Array, t: Array, context: Context) -> Cause | None:
+    """T = V summed, or averaged, over further axes."""
+    del context
+    for axes in _axis_choices(v.ndim):
+        for collected in (v.mean(axis=axes, keepdims=True), v.sum(axis=axes, keepdims=True)):
+            if collected.size < v.size and relative_error(np.broadcast_to(collected, v.shape), t) < FITS:
+                return Cause("axis", f"{name} should be taken over {_axes(axes)} as well", 0.8)
     return None
 
 

@@ -224,6 +224,8 @@ def _examine_variant(
             report.checked.append(f"not {label}: the backward raised {type(error).__name__}")
             return
         report.findings.append(exception_finding(error, program, f"the backward raised{' ' + label if label else ''}"))
+        if variant.purpose == "stride":
+            report.findings[-1].cause = "window"  # with the usual window it did not
         return
     report.checked.append(label or "the usual shapes")
     if variant.purpose == "main":

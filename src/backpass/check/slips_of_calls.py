@@ -47,7 +47,22 @@ def call_edits(slot: Slot, node: ast.Call, scope: Scope) -> Iterator[Edit]:
             yield set_edit(1.2, "function", slot, ast.Call(node.func, node.args, kept), str(keyword.arg))
     method = operand is not None and isinstance(node.func, ast.Attribute) and node.func.value is operand
     if name in _REDUCING and operand is not None:
-        axes: list[Any] = [0, 1, None, -1, (0, 1), (0, 2, 3), (1, 2, 3), (2, 3), 2, 3]
+        axes: list[Any] = [
+            0,
+            1,
+            None,
+            -1,
+            (0, 1),
+            (0, 2, 3),
+            (1, 2, 3),
+            (2, 3),
+            2,
+            3,
+            (1, 2),
+            (3, 4),
+            (2, 3, 4),
+            (0, 2, 3, 4),
+        ]
         positional = node.args[0 if method else 1 :]
         old_axis = next((k.value for k in node.keywords if k.arg == "axis"), positional[0] if positional else None)
         keep = [k for k in node.keywords if k.arg == "keepdims"]

@@ -8,7 +8,7 @@ element by element, the gradient watched, and the equations solved for the value
 from __future__ import annotations
 
 import ast
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -138,7 +138,7 @@ def solve_for(
         return None
     target = Target(first.events[-1].key, right)
     arrays, upstream = named_values(truth.events), getattr(subject, "upstream", [])
-    limit = known.cost if known is not None else 3.0 if _only_assembles(subject.program, first) else 1.5
+    limit = known.cost if known is not None else 3.0 if _only_assembles(subject.program, first) else 1.6
     best: tuple[Cause, Verdict] | None = None
     for verdict in _ingredients(subject.program, truth, location, events):
         event = verdict.events[-1]
@@ -149,6 +149,8 @@ def solve_for(
         # What is wrong at some elements only was made wrong by the first store that is wrong at the same ones.
         alike = known is not None and cause.key == known.key == "missing_sum" and cause.cost <= limit
         alike = alike and bool(stems(event.site.name)) and not along_some_uses(verdict)
+        if cause.cost > 2 and 1 < np.size(value) < right.size:
+            cause = replace(cause, cost=1.45)  # fewer unknowns than equations, and yet solved: no coincidence
         if (alike or cause.cost < limit - 0.1) and (best is None or cause.cost <= best[0].cost):
             best = cause, verdict  # of values that are wrong in the same way the first is at fault
     return best
