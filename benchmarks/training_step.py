@@ -64,7 +64,7 @@ def backpass(case: Case) -> Side:
         plan = model.plan(case.batch, input_gradient=False)
         plan_x, y = case.data()
         optimizer, loss = bp.Adam(lr=LR), np.zeros(1)
-        slots = {name: np.zeros_like(model.params) for name in optimizer.slots}
+        slots = optimizer.new_slots(model.params)
         control = np.array([LR, 0.0, 1.0, 0.0])
         program = native.Program(
             [

@@ -15,6 +15,8 @@ from typing import Any
 import numpy as np
 
 from . import init, schedule
+from .average import Average
+from .data.augment import Augmentation
 from .errors import CheckpointError
 from .layers.base import Layer
 from .losses import Loss
@@ -90,6 +92,8 @@ def _known() -> dict[str, type]:
         **Layer.registry,
         **Loss.registry,
         **Optimizer.registry,
+        **Average.registry,
+        **{"data." + name: cls for name, cls in Augmentation.registry.items()},
         **_dataclasses_of(init, "init."),
         **_dataclasses_of(schedule, "schedule."),
     }

@@ -6,6 +6,7 @@ from .affine import Affine
 from .averagepool import AveragePool
 from .base import Layer
 from .batchnorm import BatchNorm
+from .combine import Residual
 from .conv import Conv
 from .dropout import Dropout
 from .elu import ELU
@@ -17,6 +18,7 @@ from .layernorm import LayerNorm
 from .leaky_relu import LeakyReLU
 from .maxpool import MaxPool
 from .relu import ReLU
+from .scale import Scale
 from .sigmoid import Sigmoid
 from .spatial_batchnorm import SpatialBatchNorm
 from .swish import Swish
@@ -38,6 +40,8 @@ __all__ = [
     "LeakyReLU",
     "MaxPool",
     "ReLU",
+    "Residual",
+    "Scale",
     "Sigmoid",
     "SpatialBatchNorm",
     "Swish",
