@@ -13,9 +13,7 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from . import data, errors, init, models, schedule
-from .callbacks import Callback
-from .history import History
+from . import data, errors, init, models
 from .layers import *  # noqa: F403 (the layers' own __all__)
 from .layers import __all__ as _layers
 from .losses import *  # noqa: F403
@@ -24,11 +22,13 @@ from .model import Model
 from .native import set_threads, threads
 from .optim import *  # noqa: F403
 from .optim import __all__ as _optimizers
-from .progress import Progress
-from .train import Run, Trainer, evaluate, load_model, save_model
 
 if TYPE_CHECKING:
-    from . import check, report, testing
+    from . import check, report, schedule, testing
+    from .callbacks import Callback
+    from .history import History
+    from .progress import Progress
+    from .train import Run, Trainer, evaluate, load_model, save_model
 
 __version__ = "0.1.0"
 
@@ -58,10 +58,26 @@ __all__ = [
 ]
 
 
+# What trains, reads, draws or tests is imported when it is first asked for: `import backpass` stays quick.
+_MODULES = ("check", "report", "schedule", "testing")
+_LATER = {
+    "Callback": "callbacks",
+    "History": "history",
+    "Progress": "progress",
+    "Run": "train",
+    "Trainer": "train",
+    "evaluate": "train",
+    "load_model": "train",
+    "save_model": "train",
+}
+
+
 def __getattr__(name: str) -> Any:
-    """Import what reads, draws or tests only when it is asked for: `import backpass` stays quick."""
-    if name in ("check", "report", "testing"):
+    if name in _MODULES:
         return import_module(f".{name}", __name__)
+    if name in _LATER:
+        globals()[name] = found = getattr(import_module(f".{_LATER[name]}", __name__), name)
+        return found
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 

@@ -11,7 +11,7 @@ which array lies where and strings the layers' bound calls into programs; after 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from . import native
-from .arena import Wanted, aligned_bytes, carve, place
+from .arena import Wanted, aligned_bytes, aligned_vector, carve, place
 from .errors import ArgumentError, BackpassError, DTypeError, ShapeError
 from .layers.base import Array, Cache, Call, Declared, Layer, Shape, require
 from .layers.fusion import FUSIONS, Fusion
@@ -122,7 +122,7 @@ class Model:
         declared = [d for _, d in self._declare(2)]  # parameters and state do not depend on the batch size
         self.output_shape = declared[-1].out[1:]
         self.params, self.p, self.groups = _flat_params(declared, self.dtype)
-        self.grads, self.g, _ = _flat_params(declared, self.dtype)
+        self.grads, self.g, _ = _flat_params(declared, self.dtype, turn=1)
         self.state, self.s = _flat_state(declared, self.dtype)
         for i, d in enumerate(declared):
             for j, (name, param) in enumerate(d.params.items()):
@@ -332,6 +332,19 @@ class Model:
         """Return a plan that fuses nothing and keeps every activation and gradient, to look at."""
         return self._make_plan(batch, input_gradient=True, fuse=False, keep=True)
 
+    def watched_plan(self, batch: int, look: Callable[[str, int, Array], object]) -> Plan:
+        """Return a plan that fuses nothing and calls `look` on every array as it is computed; it keeps none of them.
+
+        Parameters
+        ----------
+        batch : int
+            N.
+        look : function
+            Called with "out" or "dout", the number of the layer, and the array (only valid during the call).
+        """
+        self._current = None  # the plan may lie where the last forward's activations do
+        return self._make_plan(batch, input_gradient=False, fuse=False, keep=False, look=look)
+
     def _declare(self, batch: int) -> Iterator[tuple[Shape, Declared]]:
         """Yield each layer's input shape and declaration; a misfit says where it is."""
         x: Shape = (batch, *self.input_shape)
@@ -361,7 +374,15 @@ class Model:
                 i += 1
         return units
 
-    def _make_plan(self, batch: int, *, input_gradient: bool, fuse: bool, keep: bool) -> Plan:
+    def _make_plan(
+        self,
+        batch: int,
+        *,
+        input_gradient: bool,
+        fuse: bool,
+        keep: bool,
+        look: Callable[[str, int, Array], object] | None = None,
+    ) -> Plan:
         shapes, declared = zip(*self._declare(batch), strict=True)
         for i, (layer, shape) in enumerate(zip(self.layers, shapes, strict=True)):
             try:
@@ -421,7 +442,7 @@ class Model:
                     caches_at[j][name] = want(shape, i, last, dtype)
 
         offsets, size_bytes = place(wanted)
-        if keep:
+        if keep or (look and len(self._arena) < size_bytes):
             memory = aligned_bytes(size_bytes)
         else:
             if len(self._arena) < size_bytes:
@@ -461,6 +482,11 @@ class Model:
                 plan.forward.append(forward)
                 if dx is not None or any(vars(self.p[j]) for j in range(unit.first, unit.last + 1)):
                     pending.append(backward)
+            if look:
+                plan.forward.append(partial(look, "out", unit.last, out))
+                pending.append(
+                    partial(look, "dout", unit.last, dout)
+                )  # the backward runs from the end: before the unit's
             for j in range(unit.first, unit.last + 1):
                 layer, s, c = self.layers[j], self.s[j], caches[j]
                 if vars(s):
@@ -622,12 +648,14 @@ def _real_dtype(dtype: Any) -> np.dtype:
     return found
 
 
-def _flat_params(declared: Sequence[Declared], dtype: np.dtype) -> tuple[Array, list[Cache], dict[str, slice]]:
+def _flat_params(
+    declared: Sequence[Declared], dtype: np.dtype, turn: int = 0
+) -> tuple[Array, list[Cache], dict[str, slice]]:
     """Return a flat vector of zeros, each layer's views of it, and the slice of each group."""
     none = np.zeros(0, dtype)
     views: list[dict[str, Array]] = [dict.fromkeys(d.params, none) for d in declared]  # in the order declared
     size = sum(int(np.prod(p.shape)) for d in declared for p in d.params.values())
-    flat = np.zeros(size, dtype)
+    flat = aligned_vector(size, dtype, turn)
     groups: dict[str, slice] = {}
     at = 0
     for group in GROUPS:

@@ -41,6 +41,7 @@ from .spec import from_spec, to_spec
 CHECKPOINT = "checkpoint.npz"
 INSPECTED_SAMPLES = 256
 TICK_S = 0.1
+PIECE = 65536  # parameters
 
 
 class Run:
@@ -274,7 +275,7 @@ class Trainer:
             _make_folder(self.out)
         model.preprocess = fitted
         model.step = 0
-        self.slots = {name: np.zeros_like(model.params) for name in optimizer.slots}
+        self.slots = optimizer.new_slots(model.params)
         self.best_params, self.best_state = np.zeros(0, model.dtype), np.zeros(0, model.dtype)
         self.run = Run(self)
         self._reader = _Reader(data.train, fitted, model.dtype)
@@ -379,7 +380,7 @@ class Trainer:
         }
         inspected = None
         if self.inspect:
-            few = some[:INSPECTED_SAMPLES]
+            few = some[: min(INSPECTED_SAMPLES, self.batch_size)]  # so that it needs no more memory than a step
             inspected = inspect_layers(self.model, train.x[few], train.y[few], self.loss)
         run.history.add_epoch(row, inspected)
         sign = -1 if self.monitor.endswith("loss") else 1
@@ -592,18 +593,27 @@ class _Step:
             )
         self.gradients = native.Program(calls)
 
-        calls = []
+        self.clip: list[Call] = []
         if trainer.clip_norm:
-            calls.append(clip_norm(self.control, self.norm, model.grads, trainer.clip_norm, kernels=model.kernels))
-        for group, where in _merged_groups(model, trainer.optimizer):
-            w, dw = model.params[where], model.grads[where]
-            slots = {name: slot[where] for name, slot in trainer.slots.items()}
-            options = trainer.optimizer.options(group)
-            if model.kernels:
-                calls.append(trainer.optimizer.kernel(w, dw, slots, self.control, options))
-            else:
-                calls.append(partial(trainer.optimizer.reference_step, w, dw, slots, self.control, options))
-        self.change = native.Program([*calls, *plan.update])
+            self.clip = [clip_norm(self.control, self.norm, model.grads, trainer.clip_norm, kernels=model.kernels)]
+        self.groups = list(_merged_groups(model, trainer.optimizer))
+        changes = [self._change(group, where) for group, where in self.groups]
+        self.change = native.Program([*self.clip, *changes, *plan.update])
+
+    def _change(self, group: str, where: slice) -> Call:
+        """Return the call of the optimizer that changes a piece of the parameters."""
+        trainer, model = self.trainer, self.trainer.model
+        slots = {name: slot[where] for name, slot in trainer.slots.items()}
+        arguments = (
+            model.params[where],
+            model.grads[where],
+            slots,
+            self.control,
+            trainer.optimizer.options(group),
+        )
+        if model.kernels:
+            return trainer.optimizer.kernel(*arguments)
+        return partial(trainer.optimizer.reference_step, *arguments)
 
     def run(self, rows: Array, run: Run, *, measure: bool) -> float:
         """Make the step on the samples `rows`; `measure` also takes the norms of gradient and update."""
@@ -617,14 +627,31 @@ class _Step:
         loss = float(self.loss[0])
         if not math.isfinite(loss):
             raise DivergenceError(self._diagnosis(run.step, f"the loss is {loss}"))
-        before = model.params.copy() if measure else None
-        self.change.run()
+        if measure:
+            self._change_and_measure()
+        else:
+            self.change.run()
         if self.control[3] != 0:
             raise DivergenceError(self._diagnosis(run.step, "a gradient or parameter is not finite"))
-        if before is not None:
-            self.gradient_norm = _norm(model.grads)
-            self.update_ratio = _norm(model.params, before) / max(_norm(before), 1e-30)
         return loss
+
+    def _change_and_measure(self) -> None:
+        """Do what `change` does piece by piece: to measure it, no copy of all parameters is needed."""
+        params, grads = self.trainer.model.params, self.trainer.model.grads
+        squares = np.zeros(3)  # of the parameters, their change, and the gradient
+        for call in self.clip:
+            call()
+        for group, where in self.groups:
+            for start in range(where.start, where.stop, PIECE):
+                piece = slice(start, min(start + PIECE, where.stop))
+                before = params[piece].astype(np.float64)
+                self._change(group, piece)()
+                for i, vector in enumerate((before, params[piece] - before, grads[piece].astype(np.float64))):
+                    squares[i] += np.square(vector).sum()  # NumPy's pairwise sum: one value for any number of threads
+        for call in self.plan.update:
+            call()
+        length, change, self.gradient_norm = np.sqrt(squares).tolist()
+        self.update_ratio = change / max(length, 1e-30)
 
     def _diagnosis(self, step: int, what: str) -> str:
         """Say in words where numbers first went wrong in this step, layer by layer."""
@@ -834,17 +861,6 @@ def save_model(model: Model, path: str | Path) -> None:
 
 def _whole(value: object, least: int) -> bool:
     return isinstance(value, (int, np.integer)) and not isinstance(value, bool) and bool(value >= least)
-
-
-def _norm(vector: Array, minus: Array | None = None) -> float:
-    """Return the length of a vector, or of a difference, in float64 and without a copy of the whole."""
-    total = 0.0
-    for start in range(0, len(vector), 65536):
-        piece = vector[start : start + 65536].astype(np.float64)
-        if minus is not None:
-            piece -= minus[start : start + 65536]
-        total += float(np.square(piece).sum())  # NumPy's pairwise sum: one value, whatever the number of threads
-    return math.sqrt(total)
 
 
 def _merged_groups(model: Model, optimizer: Optimizer) -> Iterator[tuple[str, slice]]:

@@ -302,3 +302,19 @@ def test_wrong_variables_are_named(variable, value):
 def test_threads_variable():
     found = python(TRAIN, BACKPASS_THREADS="3")
     assert found.stdout.split()[2] == "3", found.stderr
+
+
+IMPORTED = """
+import sys, backpass
+late = ["hashlib", "json", "matplotlib", "PIL", "rich", "typer", "urllib.request"]
+late += ["backpass." + name for name in ("check", "cli", "data.cifar10", "data.fetch", "report", "schedule", "train")]
+print([name for name in late if name in sys.modules])
+print(backpass.Trainer.__module__, backpass.schedule.__name__, backpass.data.download.__name__)
+"""
+
+
+def test_import_brings_in_only_what_every_user_needs():
+    found = python(IMPORTED)
+    assert found.stdout.splitlines() == ["[]", "backpass.train backpass.schedule download"], found.stderr
+    missing = python("import backpass; backpass.no_such_name")
+    assert "has no attribute 'no_such_name'" in missing.stderr

@@ -18,13 +18,18 @@ digits: 10 classes, samples (1, 8, 8) uint8; train 1297, val 200, test 300
 
 from __future__ import annotations
 
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
 from backpass.data.dataset import Dataset, Split, describe
-from backpass.data.fetch import download
-from backpass.data.folder import read_picture
 from backpass.data.places import cache_dir
 from backpass.data.preprocess import Preprocess
 from backpass.data.sampling import batches, gather, order
 from backpass.data.sources import NAMES, Available, available, load
+
+if TYPE_CHECKING:
+    from backpass.data.fetch import download
+    from backpass.data.folder import read_picture
 
 __all__ = [
     "NAMES",
@@ -42,3 +47,12 @@ __all__ = [
     "order",
     "read_picture",
 ]
+
+_LATER = {"download": "fetch", "read_picture": "folder"}
+
+
+def __getattr__(name: str) -> Any:
+    if name in _LATER:
+        globals()[name] = found = getattr(import_module(f".{_LATER[name]}", __name__), name)
+        return found
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -11,11 +11,7 @@ from typing import Any
 from numpy.typing import ArrayLike
 
 from backpass.data.arrays import load_arrays, load_npz
-from backpass.data.cifar10 import find_cifar10, load_cifar10
 from backpass.data.dataset import Dataset
-from backpass.data.digits import FILE, load_digits
-from backpass.data.folder import load_folder
-from backpass.data.idx import find_idx_set, load_idx_set
 from backpass.data.places import places
 from backpass.errors import ArgumentError, DataNotFoundError
 
@@ -106,12 +102,20 @@ nor a file or folder
     if not isinstance(source, str | os.PathLike):
         return load_arrays(source, classes=classes, **cuts)
     if source == "digits":
+        from backpass.data.digits import load_digits  # each reader is imported where it is needed
+
         found = load_digits(**cuts)
     elif source == "cifar10" or of_cifar10:
+        from backpass.data.cifar10 import load_cifar10
+
         found = load_cifar10([path] if of_cifar10 else places(data_dir), **cuts)
     elif isinstance(source, str) and source in ("mnist", "fashion-mnist"):
+        from backpass.data.idx import load_idx_set
+
         found = load_idx_set(source, places(data_dir), direct=data_dir is not None, **cuts)
     elif pictures:
+        from backpass.data.folder import load_folder
+
         found = load_folder(path, image_size=image_size, channels=3 if channels is None else channels, **cuts)
     elif path.is_file() and path.suffix == ".npz":
         found = load_npz(path, classes=classes, **cuts)
@@ -132,6 +136,8 @@ nor a file or folder
 
 
 def _is_cifar10(path: Path) -> bool:
+    from backpass.data.cifar10 import find_cifar10
+
     return find_cifar10([path]) is not None if path.is_dir() else path.name.endswith((".tar.gz", ".tgz"))
 
 
@@ -168,6 +174,10 @@ def available(data_dir: str | os.PathLike[str] | None = None) -> list[Available]
     >>> [(found.name, found.command) for found in available("no such folder")][:2]
     [('digits', None), ('cifar10', 'backpass data get cifar10')]
     """
+    from backpass.data.cifar10 import find_cifar10
+    from backpass.data.digits import FILE
+    from backpass.data.idx import find_idx_set
+
     looked_in = places(data_dir)
     locations = {
         "digits": FILE,

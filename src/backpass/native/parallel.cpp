@@ -29,16 +29,41 @@ inline void pause() {
 #endif
 }
 
-// A job is published as one 64-bit ticket: its number, how many pieces it has, and the next piece that
-// nobody has taken.  A thread takes a piece by moving `next` up with a compare-and-swap, so a thread that
-// wakes late cannot take a piece of a job that is over: the number no longer fits.
-struct Ticket {
+// A thread's share of a job: the pieces that it takes first, one after another.  Whoever has done its own share takes
+// pieces from the end of others'.  `ticket` is one 64-bit word (number of the job, end of the pieces, next piece) that
+// changes by compare-and-swap, so a thread that wakes late cannot take a piece of a job that is over: the number no longer
+// fits.  A share fills one cache line: handing it over costs one transfer between cores.
+struct alignas(64) Share {
     static constexpr int bits = 18;
     static constexpr std::uint64_t mask = (1u << bits) - 1;
-    static std::uint64_t make(std::uint64_t job, std::uint64_t pieces) { return job << (2 * bits) | pieces << bits; }
-    static std::uint64_t pieces(std::uint64_t ticket) { return ticket >> bits & mask; }
-    static std::uint64_t next(std::uint64_t ticket) { return ticket & mask; }
-    static bool open(std::uint64_t ticket) { return next(ticket) < pieces(ticket); }
+
+    std::atomic<std::uint64_t> ticket{0};
+    Body body = nullptr;  // read only by who has taken a piece, and until it is done they do not change
+    void* context = nullptr;
+
+    static std::uint64_t make(std::uint64_t job, long begin, long end) {
+        return job << (2 * bits) | static_cast<std::uint64_t>(end) << bits | static_cast<std::uint64_t>(begin);
+    }
+    static long end(std::uint64_t ticket) { return static_cast<long>(ticket >> bits & mask); }
+    static long next(std::uint64_t ticket) { return static_cast<long>(ticket & mask); }
+    static bool open(std::uint64_t ticket) { return next(ticket) < end(ticket); }
+
+    bool open() const { return open(ticket.load(std::memory_order_acquire)); }
+
+    // Runs pieces, from the front or the back, until none is left; returns how many.
+    long run(bool front) {
+        long done = 0;
+        std::uint64_t seen = ticket.load(std::memory_order_acquire);
+        while (open(seen)) {
+            const long piece = front ? next(seen) : end(seen) - 1;
+            const std::uint64_t taken = front ? seen + 1 : seen - (1ull << bits);
+            if (!ticket.compare_exchange_weak(seen, taken, std::memory_order_acq_rel)) continue;
+            body(context, piece);
+            done++;
+            seen = ticket.load(std::memory_order_acquire);
+        }
+        return done;
+    }
 };
 
 // How long an idle worker looks for the next job before it sleeps: longer than the Python between two
@@ -50,36 +75,42 @@ thread_local bool inside_job = false;
 
 class Pool {
 public:
-    Pool() : threads_(1) {}
-
     int threads() const { return threads_; }
 
     void set_threads(int count) {
         std::lock_guard<std::mutex> lock(busy_);
         stop_workers();
         threads_ = count;
+        shares_ = std::make_unique<Share[]>(static_cast<std::size_t>(count));
     }
 
+    // Thread t gets the same part of 0 .. pieces in every job, whatever the number of pieces: what it wrote in one
+    // kernel lies in its own cache when it reads it in the next.
     void run(long pieces, Body body, void* context) {
         if (pieces <= 1 || threads_ <= 1 || inside_job || !busy_.try_lock()) {
             for (long piece = 0; piece < pieces; piece++) body(context, piece);
             return;
         }
         std::lock_guard<std::mutex> lock(busy_, std::adopt_lock);
-        if (static_cast<int>(workers_.size()) < threads_ - 1) start_workers();
-        body_ = body;
-        context_ = context;
+        const int threads = threads_;
+        if (static_cast<int>(workers_.size()) < threads - 1) start_workers();
         remaining_.store(pieces, std::memory_order_relaxed);
-        job_ = (job_ + 1) & ((1ull << (64 - 2 * Ticket::bits)) - 1);
-        ticket_.store(Ticket::make(job_, static_cast<std::uint64_t>(pieces)), std::memory_order_seq_cst);
+        job_ = (job_ + 1) & ((1ull << (64 - 2 * Share::bits)) - 1);
+        for (int t = threads - 1; t >= 0; t--) {
+            Share& share = shares_[t];
+            share.body = body;
+            share.context = context;
+            const auto begin = [&](long i) { return (pieces * i + threads - 1) / threads; };
+            share.ticket.store(Share::make(job_, begin(t), begin(t + 1)), std::memory_order_seq_cst);
+        }
         if (asleep_.load(std::memory_order_seq_cst) > 0) {
             std::lock_guard<std::mutex> sleep(sleep_);
             wake_.notify_all();
         }
         inside_job = true;
-        take_pieces();
+        const long done = take_pieces(0);
         inside_job = false;
-        for (int spins = 0; remaining_.load(std::memory_order_acquire) != 0; spins++)
+        for (int spins = 0; remaining_.load(std::memory_order_acquire) != done; spins++)
             spins < spins_before_yield ? pause() : static_cast<void>(sched_yield());
     }
 
@@ -91,35 +122,32 @@ public:
         new (&sleep_) std::mutex();
         new (&wake_) std::condition_variable();
         asleep_ = 0;
-        ticket_ = 0;
+        for (int t = 0; t < threads_; t++) shares_[t].ticket = 0;
         inside_job = false;
     }
 
 private:
-    void take_pieces() {
-        std::uint64_t ticket = ticket_.load(std::memory_order_acquire);
-        while (Ticket::open(ticket)) {
-            if (!ticket_.compare_exchange_weak(ticket, ticket + 1, std::memory_order_acq_rel)) continue;
-            body_(context_, static_cast<long>(Ticket::next(ticket)));
-            remaining_.fetch_sub(1, std::memory_order_acq_rel);
-            ticket = ticket_.load(std::memory_order_acquire);
-        }
+    long take_pieces(int own) {
+        long done = shares_[own].run(true);
+        for (int i = 1; i < threads_; i++) done += shares_[(own + i) % threads_].run(false);
+        return done;
     }
 
-    void work() {
+    void work(int own) {
         inside_job = true;
         FlushDenormals flush;
+        const Share& share = shares_[own];
         int spins = 0;
         while (!stop_.load(std::memory_order_relaxed)) {
-            if (Ticket::open(ticket_.load(std::memory_order_acquire))) {
-                take_pieces();
+            if (share.open()) {
+                remaining_.fetch_sub(take_pieces(own), std::memory_order_acq_rel);
                 spins = 0;
             } else if (++spins < spins_before_sleep) {
                 pause();
             } else {
                 std::unique_lock<std::mutex> lock(sleep_);
                 asleep_.fetch_add(1, std::memory_order_seq_cst);
-                wake_.wait(lock, [&] { return stop_.load() || Ticket::open(ticket_.load(std::memory_order_seq_cst)); });
+                wake_.wait(lock, [&] { return stop_.load() || share.open(); });
                 asleep_.fetch_sub(1, std::memory_order_seq_cst);
                 spins = 0;
             }
@@ -128,7 +156,10 @@ private:
 
     void start_workers() {
         stop_ = false;
-        while (static_cast<int>(workers_.size()) < threads_ - 1) workers_.emplace_back([this] { work(); });
+        while (static_cast<int>(workers_.size()) < threads_ - 1) {
+            const int own = static_cast<int>(workers_.size()) + 1;
+            workers_.emplace_back([this, own] { work(own); });
+        }
     }
 
     void stop_workers() {
@@ -141,14 +172,12 @@ private:
         workers_.clear();
     }
 
-    std::atomic<int> threads_;  // read without the lock
+    std::atomic<int> threads_{1};                               // read without the lock
+    std::unique_ptr<Share[]> shares_ = std::make_unique<Share[]>(1);  // one per thread, that of the caller first
     std::vector<std::thread> workers_;
     std::mutex busy_;  // held while a job runs; a second Python thread then works alone
-    Body body_ = nullptr;
-    void* context_ = nullptr;
     std::uint64_t job_ = 0;
-    alignas(64) std::atomic<std::uint64_t> ticket_{0};
-    alignas(64) std::atomic<long> remaining_{0};
+    alignas(64) std::atomic<long> remaining_{0};  // pieces less those done by workers
     alignas(64) std::atomic<int> asleep_{0};
     std::atomic<bool> stop_{false};
     std::mutex sleep_;
@@ -178,7 +207,7 @@ int threads() { return pool().threads(); }
 void set_threads(int count) { pool().set_threads(count); }
 
 void run_pieces(long pieces, Body body, void* context) {
-    constexpr long most = Ticket::mask;
+    constexpr long most = Share::mask;
     if (pieces <= most) return pool().run(pieces, body, context);
     const long stride = (pieces + most - 1) / most;  // more pieces than a ticket counts: several at a time
     auto several = [&](long group) {

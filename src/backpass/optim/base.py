@@ -1,7 +1,7 @@
 """What an optimizer is: hyperparameters, a NumPy reference, and a kernel that makes one pass over the flat vectors.
 
 An optimizer object is a frozen dataclass and owns no array.  `slots` names the state vectors that it needs, each as
-long as the parameters; the trainer allocates them, zeros at first, and hands slices of all vectors to `kernel` once.
+long as the parameters; the trainer allocates them by `new_slots`, and hands slices of all vectors to `kernel` once.
 What changes from step to step is read at run time from `control`, a float64 array of four numbers:
 
     control[LR]      the learning rate of this step, before a group's lr_scale
@@ -18,6 +18,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
+from ..arena import aligned_vector
 from ..errors import ArgumentError
 from ..layers.base import Array, Call, is_number, require
 
@@ -104,6 +105,17 @@ class Optimizer:
         require(group in GROUPS, self, "group", f"one of {', '.join(GROUPS)}", group)
         decay = getattr(self, "weight_decay", 0.0) if group == "weight" else 0.0
         return {"lr_scale": 1.0, "weight_decay": float(decay)} | dict(dict(self.groups).get(group, ()))
+
+    def new_slots(self, params: Array) -> dict[str, Array]:
+        """Return the state vectors for `params`, by name: zeros, laid in memory where the kernel is fastest.
+
+        Examples
+        --------
+        >>> from backpass.optim import Adam
+        >>> {name: slot.shape for name, slot in Adam().new_slots(np.zeros(5)).items()}
+        {'m': (5,), 'v': (5,)}
+        """
+        return {name: aligned_vector(params.size, params.dtype, 2 + i) for i, name in enumerate(self.slots)}
 
     def reference_step(self, w: Array, dw: Array, slots: Mapping[str, Array], control: Array, options: Options) -> None:
         """Do in NumPy what the call of `kernel` does: change `w` and `slots` in place.

@@ -1,0 +1,8 @@
+"""`python -m backpass` is the `backpass` command."""
+
+from __future__ import annotations
+
+from .cli import main
+
+if __name__ == "__main__":
+    main()
