@@ -18,22 +18,16 @@ from ..errors import ArgumentError
 from ..layers.base import Array
 
 GROUPS = (
-    "footprint",
     "matrix_product",
     "conv",
     "layers",
     "optimizers",
-    "data",
     "training_step",
-    "epoch",
-    "prediction",
-    "scaling",
-    "cs231n",
     "roofline",
 )
 
 
-class Unsuitable(Exception):  # noqa: N818 (no error: the peer has no such thing)
+class Unsuitable(Exception):
     """A side cannot do this case, by its nature: scikit-learn has no batch norm."""
 
 
@@ -121,15 +115,15 @@ def cores() -> list[int]:
     return list(range(os.cpu_count() or 1))
 
 
-def names_of_sides(group: Group, n: int, *, full: bool = False, words: Sequence[str] = ()) -> list[str]:
+def names_of_sides(group: Group, n: int, tier: str = "standard", words: Sequence[str] = ()) -> list[str]:
     """Return the sides to ask on `n` cores, ours first, with their threads: "torch eager@1".
 
     Parameters
     ----------
     group : Group
     n : int
-    full : bool
-        Also those of `full_sides`.
+    tier : {"quick", "standard", "full"}
+        Quick leaves out what compiles first, which takes longer than all the rest; only full asks `full_sides`.
     words : sequence of str
         Only peers whose names begin with one of these; empty for all. Ours is always asked.
 
@@ -142,8 +136,10 @@ def names_of_sides(group: Group, n: int, *, full: bool = False, words: Sequence[
     for i, side in enumerate(group.sides):
         if i and words and not any(side.startswith(word) for word in words):
             continue
+        if tier == "quick" and "compile" in side:
+            continue
         for threads in group.threads if i == 0 else ("1", "all"):
-            if full or f"{side}@{threads}" not in group.full_sides:
+            if tier == "full" or f"{side}@{threads}" not in group.full_sides:
                 names.append(f"{side}@{n if threads == 'all' else threads}")
     return list(dict.fromkeys(names))  # on one core, "1" and "all" are the same
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import zlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -13,7 +13,7 @@ import numpy as np
 from ..layers.base import Array, Cache, Layer, Shape
 from .group import Side, Unsuitable
 
-WHATS = ("forward", "backward", "both")
+SAME = 1e-3  # sums over a hundred thousand float32 numbers in other orders; NumPy's are the least exact
 
 # Floating-point operations of Winograd's transforms for a tile of one channel (native/winograd.hpp): Bᵀ d B is 12 times
 # the 19 of `input`, Aᵀ m A 10 times the 13 of `output`; their adjoints cost the same within a few per cent.
@@ -43,11 +43,11 @@ class LayerCase:
         """Return the same numbers on every side."""
         return np.random.default_rng(zlib.crc32(name.encode())).standard_normal(shape, np.float32)
 
-    def model(self, *, kernels: bool = True) -> Any:
+    def model(self, *, kernels: bool = True, dtype: str = "float32") -> Any:
         """Return the layers as a model; every parameter is random, so that none is left out unnoticed."""
         from ..model import Model
 
-        model = Model(self.layers, self.x_shape[1:], kernels=kernels)
+        model = Model(self.layers, self.x_shape[1:], kernels=kernels, dtype=dtype)
         for name, view in model.named_params().items():
             scale = 1 / np.sqrt(view.size / view.shape[-1]) if view.ndim == 2 else 1.0
             view[...] = self.array(name, view.shape) * scale
@@ -55,7 +55,7 @@ class LayerCase:
 
 
 def backpass(case: LayerCase) -> Side:
-    """The layers as a model plans them, in one program."""
+    """Run the layers as a model plans them, in one program."""
     from .. import native
 
     model = case.model()
@@ -80,16 +80,16 @@ def backpass(case: LayerCase) -> Side:
             found |= {} if plan.dx is None else {"dx": plan.dx}
         return found
 
-    return Side(native.Program(calls).run, arrays, lambda: arrays(case.model(kernels=False)))
+    return Side(native.Program(calls).run, arrays, lambda: arrays(case.model(kernels=False, dtype="float64")))
 
 
 def _share_kept(out: Array) -> dict[str, Array]:
-    """What can be compared where every side draws its own random numbers."""
+    """Return what can be compared where every side draws its own random numbers."""
     return {"share kept": np.array([round(float((out != 0).mean()), 2)])}
 
 
 def numpy(case: LayerCase) -> Side:
-    """The layers' NumPy references, as in the course: arrays are made as they come."""
+    """Run the layers' NumPy references, as in the course: arrays are made as they come."""
     if case.what == "backward":
         raise Unsuitable("a backward needs the forward's cache")
     model = case.model(kernels=False)
@@ -107,7 +107,7 @@ def numpy(case: LayerCase) -> Side:
     dout = case.array("dout", forward()[0].shape)
 
     def backward(saved: list[Cache]) -> dict[str, Array]:
-        gradient, found = dout, {}
+        gradient, found = dout, dict[str, Array]()
         for i, (layer, cache) in reversed(list(enumerate(zip(model.layers, saved, strict=True)))):
             result = layer.reference.backward(gradient, cache)
             gradient, *rest = result if isinstance(result, tuple) else (result,)
@@ -124,7 +124,7 @@ def numpy(case: LayerCase) -> Side:
 
 
 def torch(case: LayerCase, *, layout: str = "contiguous_format", compiled: bool = False) -> Side:
-    """The same with PyTorch; every array is in the given layout from the start."""
+    """Do the same with PyTorch; every array is in the given layout from the start."""
     import torch
 
     from . import torch_twin
@@ -166,7 +166,7 @@ def torch(case: LayerCase, *, layout: str = "contiguous_format", compiled: bool 
     return Side((lambda: run(x)) if case.what == "forward" else both, arrays)
 
 
-SIDES = {
+SIDES: dict[str, Callable[[Any], Side]] = {
     "backpass": backpass,
     "torch eager NCHW": torch,
     "torch eager channels_last": partial(torch, layout="channels_last"),
@@ -204,6 +204,10 @@ def work(case: LayerCase) -> tuple[float, float]:
         forward = size_x * (1 + twice) + params + size_out + kept
         read = size_out + kept + size_x * ("x" in d.reads) + size_out * ("out" in d.reads)
         backward = read * (1 + twice) + size_x * to_input + 3 * params
+        if (
+            i and type(layer).__name__ == "ReLU"
+        ):  # done in the pass of the layer before it, which reads its sign to go back
+            forward, backward = 0, size_out
         ahead, back = _product_flops(layer, x, d, to_input=to_input)
         flops += ahead * (case.what != "backward") + back * (case.what != "forward")
         moved += forward * (case.what != "backward") + backward * (case.what != "forward")

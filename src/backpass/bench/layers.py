@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import sys
-from typing import Any
+from typing import Any, cast
 
 from ..errors import BackpassError
 from ..layers.base import Layer, Shape
@@ -54,13 +54,13 @@ def enlarged(layer: Layer, x: Shape, size: str) -> tuple[Layer, Shape] | None:
         return None
     shape = SIZES[size][len(x)]
     wider: dict[str, Any] = {
-        field.name: shape[1] for field in dataclasses.fields(layer) if field.name in ("width", "filters")  # type: ignore[arg-type]
+        field.name: shape[1] for field in dataclasses.fields(cast(Any, layer)) if field.name in ("width", "filters")
     }
     if wider and size == "large":
         shape = LARGEST_PRODUCT[len(x)]
         wider = dict.fromkeys(wider, shape[1])
     for candidate, its_shape in (
-        (dataclasses.replace(layer, **wider), shape),  # type: ignore[type-var]
+        (dataclasses.replace(cast(Any, layer), **wider), shape),
         (layer, (shape[0], x[1], *shape[2:])),
     ):
         try:
@@ -87,6 +87,7 @@ GROUP = Group(
     title="each layer alone, forward and forward + backward (both), float32",
     cases={name: case for name, (_, case) in ALL.items()},
     sides=layer_case.SIDES,
+    same=layer_case.SAME,
     work=layer_case.work,
     quick=tuple(f"{name} medium both" for name in ("Affine", "BatchNorm", "GELU")),
     full=tuple(name for name, (size, case) in ALL.items() if size != "large" or case.what == "forward"),

@@ -57,5 +57,5 @@ def measure(seconds: float = 0.15) -> dict[str, Any]:
 
 
 def _fastest(step: Any, seconds: float) -> float:
-    """The time of a step in the best tenth of the blocks: a limit is what is possible, not what is usual."""
+    """Return the time of a step in the best tenth of the blocks: a limit is what is possible, not what is usual."""
     return statistics.quantiles([*time_step(step, seconds)] * 2, n=10)[0]

@@ -36,7 +36,7 @@ def work(shape: Shape) -> tuple[float, float]:
 
 
 def backpass(shape: Shape) -> Side:
-    """Our kernel, run as a program."""
+    """Run our kernel as a program."""
     from .. import native
 
     a, b, out = operands(shape)
@@ -52,13 +52,13 @@ def backpass(shape: Shape) -> Side:
 
 
 def numpy(shape: Shape) -> Side:
-    """NumPy's product into an array that exists."""
+    """Run NumPy's product into an array that exists."""
     a, b, out = operands(shape)
     return Side(lambda: np.matmul(a, b, out=out), lambda: {"out": np.matmul(a, b, out=out)})
 
 
 def torch(shape: Shape) -> Side:
-    """PyTorch's product into a tensor that exists."""
+    """Run PyTorch's product into a tensor that exists."""
     import torch
 
     a, b, out = (torch.from_numpy(array) for array in operands(shape))
@@ -66,7 +66,7 @@ def torch(shape: Shape) -> Side:
 
 
 def jax(shape: Shape) -> Side:
-    """The product that JAX compiles."""
+    """Run the product that JAX compiles."""
     import jax
 
     a, b = (jax.numpy.asarray(array) for array in operands(shape)[:2])

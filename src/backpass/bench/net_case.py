@@ -82,7 +82,7 @@ class Training:
         self.x, y = case.data()
         self.first = self.model.params.copy()
         self.loss, self.control = np.zeros(1), np.array([case.optimizer.lr, 0.0, 1.0, 0.0])
-        self.slots = {name: np.zeros_like(self.model.params) for name in case.optimizer.slots}
+        self.slots = case.optimizer.new_slots(self.model.params)
         loss = SoftmaxLoss()
         if self.model.kernels:
             loss_call = loss.kernel(self.loss, plan.dscores, plan.scores, y, None)
@@ -121,7 +121,11 @@ class Training:
 def backpass(case: NetCase) -> Side:
     """Train with backpass; compared with its NumPy references on four samples before the peers are on all."""
     training = Training(case, dropout=True)
-    alike = Training(case, dropout=False) if any(isinstance(layer, Dropout) for layer in training.model.layers) else training
+    alike = (
+        Training(case, dropout=False)
+        if any(isinstance(layer, Dropout) for layer in training.model.layers)
+        else training
+    )
     few = replace(case, batch=4)
     ours, numpys = Training(few, dropout=False).arrays(), Training(few, dropout=False, kernels=False).arrays()
     for name, wanted in numpys.items():
@@ -154,16 +158,17 @@ def torch(case: NetCase, *, layout: str = "contiguous_format", compiled: bool = 
     if layout == "channels_last" and len(case.input_shape) != 3:
         raise Unsuitable("only images have channels")
     model = case.model(kernels=False)
-    net = torch_twin.twin(model).to(memory_format=getattr(torch, layout))
+    memory: dict[str, Any] = {"memory_format": getattr(torch, layout)}
+    net = torch_twin.twin(model).to(**memory)
     first = {name: value.clone() for name, value in net.state_dict().items()}
     x, y = (torch.from_numpy(array) for array in case.data())
-    x = x.to(memory_format=getattr(torch, layout)) if x.ndim == 4 else x
+    x = x.to(**memory) if x.ndim == 4 else x
     run = torch.compile(net) if compiled else net
     optimizer = torch_twin.optimizer(case.optimizer, net.parameters())
 
-    def step() -> torch.Tensor:
+    def step() -> Any:
         optimizer.zero_grad(set_to_none=True)
-        loss = nn.functional.cross_entropy(run(x), y)
+        loss: Any = nn.functional.cross_entropy(run(x), y)
         loss.backward()
         optimizer.step()
         return loss
@@ -197,12 +202,13 @@ def torch_prediction(case: NetCase, *, layout: str = "contiguous_format", compil
 
     if layout == "channels_last" and len(case.input_shape) != 3:
         raise Unsuitable("only images have channels")
-    net = torch_twin.twin(case.model(kernels=False)).eval().to(memory_format=getattr(torch, layout))
+    memory: dict[str, Any] = {"memory_format": getattr(torch, layout)}
+    net = torch_twin.twin(case.model(kernels=False)).eval().to(**memory)
     x = torch.from_numpy(case.data()[0])
-    x = x.to(memory_format=getattr(torch, layout)) if x.ndim == 4 else x
+    x = x.to(**memory) if x.ndim == 4 else x
     run = torch.compile(net) if compiled else net
 
-    def step() -> torch.Tensor:
+    def step() -> Any:
         with torch.inference_mode():
             return run(x)
 
@@ -258,9 +264,11 @@ def numpy(case: NetCase) -> Side:
         out, caches, grads = x, [], {}
         for i, layer in enumerate(model.layers):
             if isinstance(layer, Dropout) and not training:
-                layer = Dropout(drop_prob=0.0)  # noqa: PLW2901
+                layer = Dropout(drop_prob=0.0)
             p = Cache(**{name: params[f"{i}.{name}"] for name in vars(model.p[i])})
-            arguments = layer.reference_arguments(layer.reference.forward, p, model.s[i], Cache(random=model._random[i]))
+            arguments = layer.reference_arguments(
+                layer.reference.forward, p, model.s[i], Cache(random=model._random[i])
+            )
             out, cache = layer.reference.forward(out, **arguments)
             caches.append(cache)
         loss, dout = softmax.reference(out, y, None)

@@ -31,12 +31,12 @@ def work(case: OptimizerCase) -> tuple[float, float]:
 
 
 def backpass(case: OptimizerCase) -> Side:
-    """Our kernel, on one flat vector as a model has it."""
+    """Run our kernel on one flat vector as a model has it."""
     return _ours(case, kernel=True)
 
 
 def numpy(case: OptimizerCase) -> Side:
-    """The update rule in NumPy, as in the course."""
+    """Run the update rule in NumPy, as in the course."""
     return _ours(case, kernel=False)
 
 
@@ -45,7 +45,7 @@ def _ours(case: OptimizerCase, *, kernel: bool) -> Side:
 
     optimizer = case.optimizer
     first, dw = case.vectors()
-    w, slots = first.copy(), {name: np.zeros_like(first) for name in optimizer.slots}
+    w, slots = first.copy(), optimizer.new_slots(first)
     control = np.array([optimizer.lr, 1.0, 1.0, 0.0])
     arguments = (w, dw, slots, control, optimizer.options("weight"))
     if kernel:
@@ -71,7 +71,7 @@ def _ours(case: OptimizerCase, *, kernel: bool) -> Side:
 
 
 def torch(case: OptimizerCase) -> Side:
-    """PyTorch's optimizer, fused where it has that."""
+    """Run PyTorch's optimizer, fused where it has that."""
     import torch
 
     from . import torch_twin

@@ -25,7 +25,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ..errors import BackpassError
-from .group import Group, cores, load_group, names_of_sides
+from .group import cores, load_group, names_of_sides
 from .machine import PEERS, Watch
 
 SPREAD = 0.2  # of the rounds: (highest - lowest) / median
@@ -50,8 +50,8 @@ class Settings:
         How long a side is timed in each round.
     repeats : int
         How often a noisy case is measured anew.
-    full : bool
-        Ask also the sides that are slower by all experience.
+    tier : {"quick", "standard", "full"}
+        Which sides are asked.
     sides : tuple of str
         Only peers whose names begin so; empty for all.
     """
@@ -59,12 +59,20 @@ class Settings:
     rounds: int = 5
     seconds: float = 0.1
     repeats: int = 2
-    full: bool = False
+    tier: str = "standard"
     sides: tuple[str, ...] = ()
 
 
 class Workers:
-    """The processes of the sides, by peer and threads; started when first asked, ended by `close`."""
+    """The processes of the sides, by peer and threads; started when first asked, ended by `close`.
+
+    Examples
+    --------
+    >>> with Workers() as workers:
+    ...     result = measure("matrix_product", "64 square", Settings(1, 0.001, 0, "quick", ("numpy",)), workers.ask)
+    >>> result["ours"].partition("@")[0]
+    'backpass'
+    """
 
     def __init__(self) -> None:
         self.running: dict[str, subprocess.Popen[str]] = {}
@@ -85,9 +93,8 @@ class Workers:
         except BrokenPipeError:
             answer = ""
         if not answer:
-            status = process.wait()
             del self.running[key]
-            return {"failed": f"its process ended with status {status}"}
+            return {"failed": f"its process ended with status {_end(process)}"}
         return dict(json.loads(answer))
 
     def processes(self) -> list[int]:
@@ -97,12 +104,7 @@ class Workers:
     def close(self) -> None:
         """End the processes."""
         for process in self.running.values():
-            assert process.stdin is not None
-            process.stdin.close()
-            try:
-                process.wait(10)
-            except subprocess.TimeoutExpired:
-                process.kill()
+            _end(process)
         self.running.clear()
 
     def __enter__(self) -> Workers:
@@ -118,7 +120,19 @@ def _start(peer: str, threads: str) -> subprocess.Popen[str]:
     if peer != "backpass":
         env["BACKPASS_NATIVE"] = "0"  # a peer's process has no kernels and no thread pool of ours
     command = [sys.executable, "-m", "backpass.bench.worker", threads]
-    return subprocess.Popen(command, env=env, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
+    return subprocess.Popen(
+        command, env=env, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
+    )
+
+
+def _end(process: subprocess.Popen[str]) -> int:
+    """End a process by ending its input, and return its status."""
+    try:
+        process.communicate(timeout=10)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.communicate()
+    return process.returncode
 
 
 def measure(
@@ -150,13 +164,13 @@ def measure(
 
     Examples
     --------
-    See `docs/bench.md`.
+    See `Workers`.
     """
     group = load_group(group_name)
     if group.run is not None:
         tell(case)
         return group.run(group.cases[case], settings.rounds)
-    names = names_of_sides(group, len(cores()), full=settings.full, words=settings.sides)
+    names = names_of_sides(group, len(cores()), settings.tier, settings.sides)
 
     def asked(side: str, do: str, **request: Any) -> dict[str, Any]:
         answer = ask(side, do, **request)
@@ -238,7 +252,7 @@ def peer_of(side: str) -> str:
 
 
 def _why_skipped(side: str, answer: dict[str, Any], ours: str) -> dict[str, str]:
-    """What to say of a peer that is missing; nothing of one that has no such thing."""
+    """Say why of a peer that is missing; nothing of one that has no such thing."""
     if answer["missing"] and side != ours:
         package = PEERS.get(answer["missing"].split(".")[0], answer["missing"])
         return {peer_of(side): f"{package} is not installed"}
@@ -258,9 +272,7 @@ def contenders(tried_s: Mapping[str, float]) -> list[str]:
     for side, seconds in tried_s.items():
         best[peer_of(side)] = min(seconds, best.get(peer_of(side), math.inf))
     return [
-        side
-        for side, seconds in tried_s.items()
-        if peer_of(side) == ours or seconds <= CONTENDER * best[peer_of(side)]
+        side for side, seconds in tried_s.items() if peer_of(side) == ours or seconds <= CONTENDER * best[peer_of(side)]
     ]
 
 

@@ -17,6 +17,7 @@ from ..errors import DataError
 
 FORMAT = 1
 Results = dict[str, Any]
+BEYOND_CACHES = 40e6  # bytes
 BEYOND = 0.03  # a change is told if the rounds of the two files do not overlap and the medians differ by more
 
 
@@ -82,7 +83,10 @@ def least_seconds(result: Mapping[str, Any], limits: Mapping[str, float] | None)
     """
     if limits is None or not result.get("bytes"):
         return None
-    return max(result["flops"] / limits["multiply_add_flops"], result["bytes"] / limits["copy_bytes"])
+    computing, moving = result["flops"] / limits["multiply_add_flops"], result["bytes"] / limits["copy_bytes"]
+    if moving > computing and result["bytes"] < BEYOND_CACHES:
+        return None  # what stays in the caches moves faster than any copy
+    return float(max(computing, moving))
 
 
 def compare(old: Results, new: Results) -> list[dict[str, Any]]:
@@ -120,7 +124,9 @@ def compare(old: Results, new: Results) -> list[dict[str, Any]]:
             verdict = "slower"
         elif max(rounds_after) < min(rounds_before) and was > (1 + BEYOND) * now:
             verdict = "faster"
-        rows.append({"name": name, "old": was, "new": now, "ratio": now / was, "verdict": verdict, "unit": after["unit"]})
+        rows.append(
+            {"name": name, "old": was, "new": now, "ratio": now / was, "verdict": verdict, "unit": after["unit"]}
+        )
     return sorted(rows, key=lambda row: -row["ratio"])
 
 
@@ -134,7 +140,9 @@ def machines_differ(old: Results, new: Results) -> str:
     """
     names = ("processor", "cores", "system", "instruction_set")
     was, now = old.get("machine", {}), new.get("machine", {})
-    return "; ".join(f"{name}: {was.get(name)}, now {now.get(name)}" for name in names if was.get(name) != now.get(name))
+    return "; ".join(
+        f"{name}: {was.get(name)}, now {now.get(name)}" for name in names if was.get(name) != now.get(name)
+    )
 
 
 def _rounded(value: Any) -> Any:

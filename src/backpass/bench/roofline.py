@@ -12,8 +12,11 @@ from .layers import cases
 
 GROUP = Group(
     title="one pass of one layer beside the limits of this machine, float32",
-    cases={name: case for what in ("forward", "backward") for name, (size, case) in cases(what).items() if size == "large"},
+    cases={
+        name: case for what in ("forward", "backward") for name, (size, case) in cases(what).items() if size == "large"
+    },
     sides={"backpass": layer_case.backpass},
+    same=layer_case.SAME,
     work=layer_case.work,
     quick=("ReLU large forward", "Conv large forward", "SpatialBatchNorm large backward"),
 )

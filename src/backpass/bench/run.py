@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from ..words import duration
 from .machine import describe
@@ -46,7 +46,8 @@ def run(
 
     Examples
     --------
-    See `docs/bench.md`.
+    >>> run([])["cases"]
+    {}
     """
     settings = settings or Settings()
     results: Results = kept or {"format": FORMAT, "cases": {}}
@@ -58,7 +59,7 @@ def run(
     todo = [(group, case) for group, case in cases if f"{group}/{case}" not in results["cases"]]
     with Workers() as workers, _progress(len(todo), quiet=quiet) as (tell, done):
         ours = f"backpass@{results['machine']['cores']}"
-        if "limits" not in results or todo:
+        if todo:
             tell("the limits of this machine")
             limits = workers.ask(ours, "limits")
             results["limits"] = limits if "copy_bytes" in limits else None
@@ -97,7 +98,11 @@ def _progress(count: int, *, quiet: bool) -> Iterator[tuple[Callable[[str], obje
 
         yield (lambda _: None), done_plainly
         return
-    columns = (BarColumn(), TextColumn("{task.completed}/{task.total}"), TextColumn("{task.fields[left]} {task.description}"))
+    columns = (
+        BarColumn(),
+        TextColumn("{task.completed}/{task.total}"),
+        TextColumn("{task.fields[left]} {task.description}"),
+    )
     with Progress(*columns, console=console, auto_refresh=False, transient=True) as progress:
         task = progress.add_task("", total=count, left="")
 

@@ -85,7 +85,7 @@ def _ratio(ratio: Mapping[str, Any]) -> str:
 
 
 def _lost(case: Mapping[str, Any], limits: Mapping[str, float] | None) -> float:
-    return float(case["median"][case["ours"]]) - (least_seconds(case, limits) or 0.0)
+    return max(0.0, float(case["median"][case["ours"]]) - (least_seconds(case, limits) or 0.0))
 
 
 def geometric_mean(results: Results, beginning: str, peer: str) -> float | None:
@@ -129,7 +129,9 @@ def notes(results: Results) -> list[str]:
         )
     noisy = [name for name, case in results["cases"].items() if case["noise"]]
     if noisy:
-        said.append(f"{len(noisy)} of {len(results['cases'])} cases stayed noisy after every repeat; measure them again when idle")
+        said.append(
+            f"{len(noisy)} of {len(results['cases'])} cases stayed noisy after every repeat; measure them again when idle"
+        )
     return said
 
 
@@ -144,7 +146,13 @@ def comparison(old: Results, new: Results) -> Table:
     rows = compare(old, new)
     changed = [row for row in rows if row["verdict"] != "same"]
     told = [
-        [row["name"], value(row["old"], row["unit"]), value(row["new"], row["unit"]), f"{row['ratio']:.2f}", row["verdict"]]
+        [
+            row["name"],
+            value(row["old"], row["unit"]),
+            value(row["new"], row["unit"]),
+            f"{row['ratio']:.2f}",
+            row["verdict"],
+        ]
         for row in changed
     ]
     title = f"{len(rows)} cases compared, {len(changed)} changed beyond the spread of the rounds"
@@ -161,6 +169,12 @@ def markdown(results: Results) -> str:
     """
     lines = ["\n\n".join(notes(results)), "", HOW]
     for title, columns, rows in tables(results):
-        lines += ["", f"## {title[0].upper()}{title[1:]}", "", f"| {' | '.join(columns)} |", "|---" * len(columns) + "|"]
+        lines += [
+            "",
+            f"## {title[0].upper()}{title[1:]}",
+            "",
+            f"| {' | '.join(columns)} |",
+            "|---" * len(columns) + "|",
+        ]
         lines += [f"| {' | '.join(row)} |" for row in rows]
     return "\n".join(lines) + "\n"

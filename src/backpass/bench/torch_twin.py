@@ -38,7 +38,10 @@ def affine(layer: Any, x: Shape) -> nn.Module:
 
 def conv(layer: Any, x: Shape) -> nn.Module:
     """Return a Conv2d; PyTorch has no uneven padding."""
-    kernel, dilation = as_pair(layer.kernel_size, "Conv", "kernel_size", 1), as_pair(layer.dilation, "Conv", "dilation", 1)
+    kernel, dilation = (
+        as_pair(layer.kernel_size, "Conv", "kernel_size", 1),
+        as_pair(layer.dilation, "Conv", "dilation", 1),
+    )
     zeros = zeros_around(layer.padding, kernel, dilation)
     if any(before != after for before, after in zeros):
         raise Unsuitable("PyTorch's Conv2d pads both sides alike")
@@ -47,7 +50,7 @@ def conv(layer: Any, x: Shape) -> nn.Module:
     return nn.Conv2d(x[1], layer.filters, kernel, stride, padding, dilation, layer.groups, bias=layer.bias)
 
 
-def pool(made: Callable[..., nn.Module], layer: Any, x: Shape) -> nn.Module:  # noqa: ARG001
+def pool(made: Callable[..., nn.Module], layer: Any, x: Shape) -> nn.Module:
     """Return a MaxPool2d or an AvgPool2d."""
     return made(layer.size, layer.stride, layer.padding)
 

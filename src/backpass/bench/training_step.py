@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import partial
+from typing import Any
 
 from ..layers import BatchNorm
 from ..models import fully_connected
@@ -15,7 +16,7 @@ from .net_case import NetCase
 def affine_net(widths: Sequence[int], batch: int, *, norm: bool = False, drop_prob: float = 0.0) -> NetCase:
     """Return the case of a fully connected net, by its widths from the input to the scores."""
     inputs, *hidden, classes = widths
-    options = {"classes": classes, "norm": BatchNorm() if norm else None, "drop_prob": drop_prob}
+    options: dict[str, Any] = {"classes": classes, "norm": BatchNorm() if norm else None, "drop_prob": drop_prob}
     return NetCase(partial(fully_connected, hidden, **options), (inputs,), batch)
 
 

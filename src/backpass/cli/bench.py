@@ -8,16 +8,18 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from ..cli.console import print_json, say, table
+from .console import print_json, say, table
 
 if TYPE_CHECKING:
-    from .results import Results
+    from ..bench.results import Results
 
 SLOWER = 3  # exit status of --compare where something got slower
 
 
 def bench(
-    groups: Annotated[list[str] | None, typer.Argument(metavar="[BENCHMARK]...", help="Which; all if none is named.")] = None,
+    groups: Annotated[
+        list[str] | None, typer.Argument(metavar="[BENCHMARK]...", help="Which; all if none is named.")
+    ] = None,
     quick: Annotated[bool, typer.Option("--quick", help="The most telling cases only: under two minutes.")] = False,
     full: Annotated[bool, typer.Option("--full", help="Every case and every side: an hour or more.")] = False,
     only: Annotated[
@@ -25,25 +27,34 @@ def bench(
     ] = None,
     sides: Annotated[
         list[str] | None,
-        typer.Option("--sides", metavar="PEER", help="Peers whose name begins so (torch, 'torch eager'); 'none' for ours alone."),
+        typer.Option(
+            "--sides", metavar="PEER", help="Peers whose name begins so (torch, 'torch eager'); 'none' for ours alone."
+        ),
     ] = None,
     rounds: Annotated[int, typer.Option("--rounds", min=1, max=1000, help="How often all sides have their turn.")] = 5,
     seconds: Annotated[
-        float | None, typer.Option("--seconds", min=0.001, max=60, help="How long a side is timed in a round. [0.1; quick 0.04]")
+        float | None,
+        typer.Option("--seconds", min=0.001, max=60, help="How long a side is timed in a round. [0.1; quick 0.04]"),
     ] = None,
     repeats: Annotated[
-        int | None, typer.Option("--repeats", min=0, max=100, help="How often a noisy case is measured anew. [2; quick 1]")
+        int | None,
+        typer.Option("--repeats", min=0, max=100, help="How often a noisy case is measured anew. [2; quick 1]"),
     ] = None,
     out: Annotated[
         Path | None, typer.Option("--out", dir_okay=False, help="Where the file goes. [backpass-bench-DATE.json]")
     ] = None,
     resume: Annotated[
-        bool, typer.Option("--resume", help="Go on with the file of --out: cases that are in it are not measured again.")
+        bool,
+        typer.Option("--resume", help="Go on with the file of --out: cases that are in it are not measured again."),
     ] = False,
     compare: Annotated[
         Path | None,
         typer.Option(
-            "--compare", metavar="OLD.json", exists=True, dir_okay=False, help="Show what got slower or faster since that file."
+            "--compare",
+            metavar="OLD.json",
+            exists=True,
+            dir_okay=False,
+            help="Show what got slower or faster since that file.",
         ),
     ] = None,
     show: Annotated[
@@ -59,11 +70,11 @@ def bench(
     Each side runs in a process of its own, in turn, several rounds; what they compute is compared before anything is timed.
     Writes a file with every raw time, and pictures. Exit status 3: with --compare, something got slower.
     """
+    from ..bench import results as files
+    from ..bench.group import select
+    from ..bench.protocol import Settings
+    from ..bench.run import run
     from ..errors import ArgumentError
-    from . import results as files
-    from .group import select
-    from .protocol import Settings
-    from .run import run
 
     if quick and full:
         raise ArgumentError("bench: expected --quick or --full, got both")
@@ -81,7 +92,7 @@ def bench(
             rounds=rounds,
             seconds=seconds or (0.04 if quick else 0.1),
             repeats=repeats if repeats is not None else (1 if quick else 2),
-            full=full,
+            tier=tier,
             sides=tuple(sides or ()),
         )
         path = out or Path(time.strftime("backpass-bench-%Y-%m-%d-%H%M.json"))
@@ -100,7 +111,7 @@ def bench(
 
 
 def _print(results: Results) -> None:
-    from .tables import HOW, notes, tables
+    from ..bench.tables import HOW, notes, tables
 
     for title, columns, rows in tables(results):
         say()
@@ -113,8 +124,8 @@ def _print(results: Results) -> None:
 
 
 def _draw(results: Results, path: Path, *, quiet: bool) -> None:
+    from ..bench.figures import save
     from ..errors import MissingExtraError
-    from .figures import save
 
     try:
         drawn = save(results, path.with_suffix(""))
@@ -127,8 +138,8 @@ def _draw(results: Results, path: Path, *, quiet: bool) -> None:
 
 
 def _print_comparison(old: Any, new: Any) -> None:
-    from .results import compare, machines_differ
-    from .tables import comparison
+    from ..bench.results import compare, machines_differ
+    from ..bench.tables import comparison
 
     title, columns, rows = comparison(old, new)
     say()
