@@ -3,10 +3,10 @@
     run = bp.Trainer(model, data, optimizer=bp.Adam(lr=1e-3), epochs=20, batch_size=64, out="runs/digits").fit()
     run.history["val_accuracy"], run.best
 
-The position of a run is one integer, the step.  The order of samples is a function of (seed, epoch), dropout of (seed,
-layer, step, element), the learning rate of the step; nothing else is random.  A checkpoint holds the rest: parameters,
-optimizer, running statistics, history and the best so far.  So a run that is killed and resumed, with whatever number
-of threads, ends with the same bits as one that was not.
+The position of a run is one integer, the step.  The order of samples is a function of (seed, epoch), augmentation of (seed,
+epoch, sample), dropout of (seed, layer, step, element), the learning rate of the step; nothing else is random.  A
+checkpoint holds the rest: parameters, optimizer, running statistics, history and the best so far.  So a run that is killed
+and resumed, with whatever number of threads, ends with the same bits as one that was not.
 """
 
 from __future__ import annotations
@@ -26,7 +26,8 @@ import numpy as np
 
 from . import checkpoint, native
 from .callbacks import Callback, as_callbacks
-from .data import Dataset, Preprocess, Split, load, order
+from .data import Augmentation, Dataset, Preprocess, Split, augmented, load, order
+from .data.augment import as_augmentations
 from .errors import ArgumentError, CheckpointError, DivergenceError
 from .history import History
 from .inspection import inspect_layers
@@ -143,8 +144,11 @@ class Trainer:
     preprocess : str or Preprocess
         Fitted on the training data and kept with the model: "none", "scale", "mean-image", "per-channel", "standardise",
         "pca", "zca".
+    augment : sequence of Augmentation
+        Done to the training samples while batches are gathered, before the preprocessing, such as
+        ``[bp.data.Flip(), bp.data.Translate(2)]``.
     seed : int
-        Decides the order of the samples.
+        Decides the order of the samples, and the augmentation.
     out : str or Path, optional
         Folder for checkpoint and history; None keeps everything in memory.
     overwrite : bool
@@ -193,6 +197,7 @@ class Trainer:
         reg: float = 0.0,
         clip_norm: float | None = None,
         preprocess: str | Preprocess = "standardise",
+        augment: Sequence[Augmentation] = (),
         seed: int = 0,
         out: str | Path | None = None,
         overwrite: bool = False,
@@ -241,6 +246,7 @@ class Trainer:
         self.out = None if out is None else Path(out)
         self.callbacks = as_callbacks(callbacks)
         self.note = to_spec(dict(note or {}))
+        self.augment = as_augmentations(self, augment, data.shape)
 
         for split in (data.train, data.val, data.test):
             if len(split):
@@ -278,7 +284,7 @@ class Trainer:
         self.slots = optimizer.new_slots(model.params)
         self.best_params, self.best_state = np.zeros(0, model.dtype), np.zeros(0, model.dtype)
         self.run = Run(self)
-        self._reader = _Reader(data.train, fitted, model.dtype)
+        self._reader = _Reader(data.train, fitted, model.dtype, self.augment, self.seed)
 
     # -- the loop ---------------------------------------------------------------------------------------------------
 
@@ -450,6 +456,7 @@ class Trainer:
             "batch_size",
             "reg",
             "clip_norm",
+            "augment",
             "seed",
             "monitor",
             "patience",
@@ -538,30 +545,42 @@ class Trainer:
 
 
 class _Reader:
-    """Reads training batches: gathers rows and preprocesses them into the model's input."""
+    """Reads training batches: gathers rows, augments and preprocesses them into the model's input."""
 
-    def __init__(self, split: Split, preprocess: Preprocess, dtype: np.dtype) -> None:
+    def __init__(
+        self, split: Split, preprocess: Preprocess, dtype: np.dtype, augment: Sequence[Augmentation], seed: int
+    ) -> None:
         self.y = split.y
         self.x = split.x if split.x.dtype == np.uint8 else np.ascontiguousarray(split.x, dtype)
         self.preprocess = preprocess
         self.shift = np.ascontiguousarray(preprocess.shift, dtype)
         self.scale = np.ascontiguousarray(preprocess.scale, dtype)
         self.matrix = None if preprocess.matrix is None else np.ascontiguousarray(preprocess.matrix, dtype)
+        self.augment = augment
+        self.codes = np.array([one.code() for one in augment], np.float64).reshape(-1, 2)
+        self.random = np.array([seed, 0], np.uint64)  # seed and epoch; the loop writes the epoch
 
     def calls(self, into: Array, indices: Array) -> list[Call]:
         """Return the calls that fill `into` with the samples at `indices`."""
         if not native.available:
             return [partial(self._fill, into, indices)]
-        gather = native.gather_bytes if self.x.dtype == np.uint8 else native.gather_reals
-        if self.matrix is None:
-            return [gather(into, self.x, indices, self.shift, self.scale)]
-        plain = np.empty((len(indices), self.matrix.shape[0]), into.dtype)
-        rows = into.reshape(len(indices), -1)
-        product = native.matrix_product(rows, plain, self.matrix, 0, 0)
-        return [gather(plain, self.x, indices, self.shift, self.scale), product]
+        plain = into if self.matrix is None else np.empty((len(indices), self.matrix.shape[0]), into.dtype)
+        kind = "bytes" if self.x.dtype == np.uint8 else "reals"
+        arguments = (plain, self.x, indices, self.shift, self.scale)
+        if self.augment:
+            calls = [getattr(native, f"augment_{kind}")(*arguments, self.random, self.codes)]
+        else:
+            calls = [getattr(native, f"gather_{kind}")(*arguments)]
+        if self.matrix is not None:
+            calls.append(native.matrix_product(into.reshape(len(indices), -1), plain, self.matrix, 0, 0))
+        return calls
 
     def _fill(self, into: Array, indices: Array) -> None:
-        self.preprocess.apply(self.x[indices], out=into)
+        x = self.x[indices]
+        if self.augment:
+            seed, epoch = map(int, self.random)
+            x = augmented(x, self.augment, seed=seed, epoch=epoch, samples=indices, fill=self.shift)
+        self.preprocess.apply(x, out=into)
 
 
 class _Step:
@@ -619,6 +638,7 @@ class _Step:
         """Make the step on the samples `rows`; `measure` also takes the norms of gradient and update."""
         trainer, model = self.trainer, self.trainer.model
         self.indices[...] = rows
+        trainer._reader.random[1] = run.epoch
         np.take(trainer.data.train.y, rows, axis=0, out=self.y)
         model.step = run.step
         self.control[0] = trainer.optimizer.lr * trainer.schedule(run.step, run.total_steps)

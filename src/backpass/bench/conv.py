@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any
+from dataclasses import replace
+from typing import Any, cast
 
 from ..layers import AveragePool, Conv, GlobalAveragePool, GroupNorm, MaxPool, ReLU, SpatialBatchNorm
 from ..layers.base import Layer, Shape
@@ -55,3 +56,32 @@ GROUP = Group(
     quick=("winograd 64-64 32x32", "other 1x1 64-128 16x16", "norm batch norm + relu", "pool max 2x2"),
     full_sides=("torch compile NCHW@1", "torch compile channels_last@1"),
 )
+
+
+def accuracy() -> str:
+    """Return the largest error of each algorithm in float32, relative to the largest element of the float64 result.
+
+    Examples
+    --------
+    See `python -m backpass.bench.conv`.
+    """
+    lines = [f"{'case':<24} {'algorithm':<10} {'out':>8} {'dx':>8} {'dw':>8}"]
+    for name, case in CASES.items():
+        if not name.startswith("winograd") and " 5x5 " not in name:
+            continue
+        results = {}
+        for algorithm, dtype in (("direct", "float64"), ("direct", "float32"), ("winograd", "float32")):
+            layers = [replace(cast(Conv, case.layers[0]), algorithm=algorithm)]
+            model = replace(case, layers=tuple(layers)).model(dtype=dtype)
+            out = model.forward(case.array("x", case.x_shape))
+            dx = model.backward(case.array("dout", out.shape))
+            results[algorithm, dtype] = (out, dx, model.named_grads()["0.w"].copy())
+        for algorithm in ("direct", "winograd"):
+            pairs = zip(results[algorithm, "float32"], results["direct", "float64"], strict=True)
+            errors = [f"{abs(a - b).max() / abs(b).max():8.1e}" for a, b in pairs]
+            lines.append(f"{name:<24} {algorithm:<10} {' '.join(errors)}")
+    return "\n".join(lines)
+
+
+if __name__ == "__main__":
+    print(accuracy())

@@ -23,6 +23,9 @@ GROUPS = (
     "layers",
     "optimizers",
     "training_step",
+    "image_nets",
+    "prediction",
+    "cs231n",
     "roofline",
 )
 

@@ -16,7 +16,8 @@ from .group import Side, Unsuitable
 SAME = 1e-3  # sums over a hundred thousand float32 numbers in other orders; NumPy's are the least exact
 
 # Floating-point operations of Winograd's transforms for a tile of one channel (native/winograd.hpp): Bᵀ d B is 12 times
-# the 19 of `input`, Aᵀ m A 10 times the 13 of `output`; their adjoints cost the same within a few per cent.
+# the 19 of `input`, Aᵀ m A 10 times the 13 of `output`; their adjoints, and those of F(2x2,5x5), cost the same within a few
+# per cent.
 WINOGRAD_INPUT, WINOGRAD_OUTPUT = 12 * 19, 10 * 13
 
 
@@ -135,7 +136,8 @@ def torch(case: LayerCase, *, layout: str = "contiguous_format", compiled: bool 
         raise Unsuitable("only images have channels")
     memory = {"memory_format": getattr(torch, layout)}
     model = case.model()
-    net = torch_twin.twin(model).to(**memory)
+    twin = torch_twin.twin(model)
+    net = twin.net.to(**memory)
     run = torch.compile(net) if compiled else net
 
     def tensor(name: str, shape: Shape) -> torch.Tensor:
@@ -159,7 +161,7 @@ def torch(case: LayerCase, *, layout: str = "contiguous_format", compiled: bool 
             return _share_kept(torch_twin.array(out))
         found = {"out": torch_twin.array(out)}
         if case.what == "both":
-            found |= torch_twin.gradients(net, model.layers)
+            found |= twin.gradients()
             found |= {"dx": torch_twin.array(x.grad)} if x.grad is not None else {}
         return found
 
@@ -195,23 +197,41 @@ def work(case: LayerCase) -> tuple[float, float]:
     >>> work(LayerCase((ReLU(),), (1000, 250), "forward"))
     (0.0, 2000000.0)
     """
-    flops = moved = 0.0
-    for i, (layer, x, d) in enumerate(_declared(case.layers, case.x_shape)):
-        to_input = case.dx or i > 0
-        size_x, size_out, kept = _size([x]), _size([d.out]), _cache_bytes(d) / 4
-        params = _size([p.shape for p in d.params.values()])
-        twice = type(layer).__name__ in READ_TWICE
-        forward = size_x * (1 + twice) + params + size_out + kept
-        read = size_out + kept + size_x * ("x" in d.reads) + size_out * ("out" in d.reads)
-        backward = read * (1 + twice) + size_x * to_input + 3 * params
-        if (
-            i and type(layer).__name__ == "ReLU"
-        ):  # done in the pass of the layer before it, which reads its sign to go back
-            forward, backward = 0, size_out
-        ahead, back = _product_flops(layer, x, d, to_input=to_input)
-        flops += ahead * (case.what != "backward") + back * (case.what != "forward")
-        moved += forward * (case.what != "backward") + backward * (case.what != "forward")
-    return float(flops), 4.0 * moved
+    total = [0.0, 0.0, 0.0, 0.0]
+    for i, (layer, x, declared) in enumerate(_declared(case.layers, case.x_shape)):
+        own = _layer_work(layer, x, declared, to_input=case.dx or i > 0, after=i > 0)
+        total = [a + b for a, b in zip(total, own, strict=True)]
+    ahead, ahead_moved, back, back_moved = total
+    if case.what == "forward":
+        return ahead, 4 * ahead_moved
+    if case.what == "backward":
+        return back, 4 * back_moved
+    return ahead + back, 4 * (ahead_moved + back_moved)
+
+
+def _layer_work(layer: Layer, x: Shape, declared: Any, *, to_input: bool, after: bool) -> list[float]:
+    """Operations and moved elements of the forward, and of the backward."""
+    size_x, size_out = _size([x]), _size([declared.out])
+    if parts := layer.parts(x):
+        total = [0.0, 3.0 * size_out, 0.0, 3.0 * size_x]  # the sum of the chains, and of their gradients
+        for name, part, shape in parts:
+            own = _layer_work(part, shape, part.declare(shape), to_input=True, after=not name.endswith(".0"))
+            total = [a + b for a, b in zip(total, own, strict=True)]
+        return total
+    ahead, back = _product_flops(layer, x, declared, to_input=to_input)
+    if (
+        after and type(layer).__name__ == "ReLU"
+    ):  # done in the pass of the layer before it, which reads its sign to go back
+        return [0.0, 0.0, 0.0, size_out]
+    if layer.is_view(training=True):
+        return [0.0, 0.0, 0.0, 0.0]
+    kept = _cache_bytes(declared) / 4
+    params = _size([p.shape for p in declared.params.values()])
+    passes = 2 if type(layer).__name__ in READ_TWICE else 1
+    forward = size_x * passes + params + size_out + kept
+    read = size_out + kept + size_x * ("x" in declared.reads) + size_out * ("out" in declared.reads)
+    backward = read * passes + size_x * to_input + 3 * params
+    return [ahead, forward, back, backward]
 
 
 def _declared(layers: Sequence[Layer], x: Shape) -> list[tuple[Layer, Shape, Any]]:
@@ -244,8 +264,9 @@ def _product_flops(layer: Layer, x: Shape, declared: Any, *, to_input: bool) -> 
     if "winograd" not in layer.runs_as(x):
         product = 2.0 * weights * x[0] * int(np.prod(declared.out[2:]))
         return product, backs * product
-    filters, channels = declared.params["w"].shape[:2]
-    tiles = x[0] * -(-declared.out[2] // 4) * -(-declared.out[3] // 4)
+    filters, channels, kernel, _ = declared.params["w"].shape
+    side = 7 - kernel  # of a tile: 6 x 6 products give 4 x 4 outputs of a 3 x 3 kernel, 2 x 2 of a 5 x 5
+    tiles = x[0] * -(-declared.out[2] // side) * -(-declared.out[3] // side)
     product = 2.0 * 36 * filters * channels
     ahead = product + WINOGRAD_INPUT * channels + WINOGRAD_OUTPUT * filters
     back = backs * product + WINOGRAD_INPUT * channels + WINOGRAD_OUTPUT * (filters + channels * to_input)

@@ -159,7 +159,8 @@ def torch(case: NetCase, *, layout: str = "contiguous_format", compiled: bool = 
         raise Unsuitable("only images have channels")
     model = case.model(kernels=False)
     memory: dict[str, Any] = {"memory_format": getattr(torch, layout)}
-    net = torch_twin.twin(model).to(**memory)
+    twin = torch_twin.twin(model)
+    net = twin.net.to(**memory)
     first = {name: value.clone() for name, value in net.state_dict().items()}
     x, y = (torch.from_numpy(array) for array in case.data())
     x = x.to(**memory) if x.ndim == 4 else x
@@ -185,7 +186,7 @@ def torch(case: NetCase, *, layout: str = "contiguous_format", compiled: bool = 
         for i in range(CHECKED_STEPS):
             losses.append(float(step().detach()))
             if i == 0:
-                found = {name: value.copy() for name, value in torch_twin.gradients(net, model.layers).items()}
+                found = {name: value.copy() for name, value in twin.gradients().items()}
         for drop, p in zip(drops, probabilities, strict=True):
             drop.p = p
         optimizer = kept
@@ -203,7 +204,7 @@ def torch_prediction(case: NetCase, *, layout: str = "contiguous_format", compil
     if layout == "channels_last" and len(case.input_shape) != 3:
         raise Unsuitable("only images have channels")
     memory: dict[str, Any] = {"memory_format": getattr(torch, layout)}
-    net = torch_twin.twin(case.model(kernels=False)).eval().to(**memory)
+    net = torch_twin.twin(case.model(kernels=False)).net.eval().to(**memory)
     x = torch.from_numpy(case.data()[0])
     x = x.to(**memory) if x.ndim == 4 else x
     run = torch.compile(net) if compiled else net
@@ -248,7 +249,8 @@ def numpy(case: NetCase) -> Side:
     optimizer, rates = case.optimizer, case.optimizer.options("weight")
     params: dict[str, Array] = {}
     slots: dict[str, list[Array]] = {}
-    t, training = 0, True
+    t, comparing = 0, False
+    plain = case.model(dropout=False, kernels=False).layers
     softmax = SoftmaxLoss()
 
     def restart() -> None:
@@ -262,9 +264,7 @@ def numpy(case: NetCase) -> Side:
         t += 1
         model.step += 1
         out, caches, grads = x, [], {}
-        for i, layer in enumerate(model.layers):
-            if isinstance(layer, Dropout) and not training:
-                layer = Dropout(drop_prob=0.0)
+        for i, layer in enumerate(plain if comparing else model.layers):
             p = Cache(**{name: params[f"{i}.{name}"] for name in vars(model.p[i])})
             arguments = layer.reference_arguments(
                 layer.reference.forward, p, model.s[i], Cache(random=model._random[i])
@@ -282,11 +282,11 @@ def numpy(case: NetCase) -> Side:
         return float(loss), grads
 
     def arrays() -> dict[str, Array]:
-        nonlocal training
-        training = False
+        nonlocal comparing
+        comparing = True
         restart()
         steps = [step() for _ in range(CHECKED_STEPS)]
-        training = True
+        comparing = False
         return {"losses": np.array([loss for loss, _ in steps]), **{f"d{k}": v for k, v in steps[0][1].items()}}
 
     restart()

@@ -6,6 +6,7 @@ A layer that is not in `MODULES` has no twin, and the benchmarks say so; an entr
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
@@ -82,78 +83,117 @@ MODULES: dict[str, Callable[[Any, Shape], nn.Module]] = {
 }
 NAMES = {"w": "weight", "b": "bias", "gamma": "weight", "beta": "bias"}
 
-Gradients = Callable[[], dict[str, Array]]
+
+class Block(nn.Module):
+    """Two chains on the same input, added up: a residual block."""
+
+    def __init__(self, main: nn.Module, shortcut: nn.Module) -> None:
+        super().__init__()
+        self.main, self.shortcut = main, shortcut
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """Return main(x) + shortcut(x)."""
+        return self.main(x) + self.shortcut(x)
 
 
-def module_of(layer: Layer, x: Shape) -> nn.Module:
-    """Return the twin of a layer for an input of shape `x`.
+@dataclass(frozen=True)
+class Twin:
+    """A net in PyTorch, and its parameters by our names.
+
+    Attributes
+    ----------
+    net : nn.Sequential
+    params : dict of Parameter
+    turned : set of str
+        Those that are transposed: affine weights are (D, M) here and (M, D) there.
+    """
+
+    net: nn.Sequential
+    params: dict[str, nn.Parameter]
+    turned: set[str]
+
+    def gradients(self) -> dict[str, Array]:
+        """Return the gradients of the parameters by our names and in our shapes."""
+        found = {}
+        for name, param in self.params.items():
+            assert param.grad is not None
+            found[f"d{name}"] = array(param.grad.T if name in self.turned else param.grad)
+        return found
+
+
+def twin(model: Model) -> Twin:
+    """Return a net with the layers and parameters of a model.
 
     Raises
     ------
     Unsuitable
-        If it has none.
+        If a layer has no twin.
 
     Examples
     --------
     >>> import backpass as bp
-    >>> module_of(bp.Affine(3), (2, 4))
-    Linear(in_features=4, out_features=3, bias=True)
+    >>> list(twin(bp.Model([bp.Affine(8), bp.ReLU(), bp.Affine(3)], (4,))).params)
+    ['0.w', '0.b', '2.w', '2.b']
     """
-    name = type(layer).__name__
-    if name not in MODULES:
-        raise Unsuitable(f"no twin of {name} in PyTorch yet")
-    return MODULES[name](layer, x)
-
-
-def twin(model: Model) -> nn.Sequential:
-    """Return a net with the layers and parameters of a model.
-
-    Examples
-    --------
-    >>> import backpass as bp
-    >>> len(list(twin(bp.Model([bp.Affine(8), bp.ReLU(), bp.Affine(3)], (4,))).parameters()))
-    4
-    """
-    modules = [module_of(layer, x) for layer, (x, _) in zip(model.layers, model._declare(2), strict=True)]
-    for i, module in enumerate(modules):
-        if i and isinstance(module, nn.ReLU):
-            modules[i] = nn.ReLU(inplace=True)  # as PyTorch's own nets do
-    net = nn.Sequential(*modules)
+    made = Twin(nn.Sequential(), {}, set())
+    made.net.extend(
+        _modules([(str(i), *known) for i, known in enumerate(_with_shapes(model.layers, model.input_shape))], made)
+    )
     with torch.no_grad():
-        for name, param in named_params(net, model.layers).items():
-            value = torch.from_numpy(model.named_params()[name])
-            param.copy_(value.T if _is_affine(model.layers, name) else value.reshape(param.shape))
-    return net
+        for name, value in model.named_params().items():
+            values = torch.from_numpy(value)
+            param = made.params[name]
+            param.copy_(values.T if name in made.turned else values.reshape(param.shape))
+    return made
 
 
-def named_params(net: nn.Sequential, layers: Sequence[Layer]) -> dict[str, nn.Parameter]:
-    """Return the parameters by our names: "0.w"."""
-    found = {}
-    for i, (module, layer) in enumerate(zip(net, layers, strict=True)):
+def _with_shapes(layers: Sequence[Layer], sample: Shape) -> list[tuple[Layer, Shape]]:
+    found, x = [], (2, *sample)
+    for layer in layers:
+        found.append((layer, x))
+        x = layer.declare(x).out
+    return found
+
+
+def _modules(named: Sequence[tuple[str, Layer, Shape]], made: Twin) -> list[nn.Module]:
+    """Return the twins of a chain of layers and enter their parameters."""
+    modules: list[nn.Module] = []
+    for name, layer, x in named:
+        kind = type(layer).__name__
+        if parts := layer.parts(x):
+            chains = {
+                which: nn.Sequential(
+                    *_modules(
+                        [(f"{name}.{at}", part, shape) for at, part, shape in parts if at.startswith(f"{which}.")], made
+                    )
+                )
+                for which in ("main", "shortcut")
+            }
+            modules.append(Block(**chains))
+            continue
+        if kind not in MODULES:
+            raise Unsuitable(f"no twin of {kind} in PyTorch yet")
+        module = MODULES[kind](layer, x)
+        if modules and isinstance(module, nn.ReLU):
+            module = nn.ReLU(inplace=True)  # as PyTorch's own nets do
+        modules.append(module)
         inner = module[-1] if isinstance(module, nn.Sequential) else module
-        for ours in ("gamma", "beta") if "Norm" in type(layer).__name__ else ("w", "b"):
-            param = getattr(inner, NAMES[ours], None)
-            if isinstance(param, nn.Parameter):
-                found[f"{i}.{ours}"] = param
-    return found
-
-
-def gradients(net: nn.Sequential, layers: Sequence[Layer]) -> dict[str, Array]:
-    """Return the gradients of the parameters by our names and in our shapes."""
-    found = {}
-    for name, param in named_params(net, layers).items():
-        assert param.grad is not None
-        found[f"d{name}"] = array(param.grad.T if _is_affine(layers, name) else param.grad)
-    return found
+        for ours in layer.declare(x).params:
+            made.params[f"{name}.{ours}"] = getattr(inner, NAMES[ours])
+        if kind == "Affine":
+            made.turned.add(f"{name}.w")
+    return modules
 
 
 def array(tensor: torch.Tensor) -> Array:
-    """Return a tensor's values in C order, whatever its layout is."""
+    """Return a tensor's values in C order, whatever its layout is.
+
+    Examples
+    --------
+    >>> array(torch.ones(2))
+    array([1., 1.], dtype=float32)
+    """
     return tensor.detach().contiguous().numpy()
-
-
-def _is_affine(layers: Sequence[Layer], name: str) -> bool:
-    return name.endswith(".w") and type(layers[int(name.split(".")[0])]).__name__ == "Affine"
 
 
 OPTIMIZERS: dict[str, Callable[[Any, Any], torch.optim.Optimizer]] = {

@@ -24,6 +24,7 @@ from ..layers.base import Array
 from .group import Side, Unsuitable, cores, load_group
 
 BLOCK_S = 0.005
+LONG_S = 1.0  # a step that takes so long needs no warm-up and no repeats in a round
 WARM_UP = 0.3  # of the time that is measured
 PERIOD = 1024
 SMALL = 1e-4  # of the longest array: what is shorter, such as the gradient of a bias before batch norm, may be rounding
@@ -85,10 +86,13 @@ def time_step(step: Callable[[], object], seconds: float) -> list[float]:
     """
     clock = time.perf_counter
     start, calls = clock(), 0
+    step()
+    if (each := clock() - start) > LONG_S:
+        return [each]
     while calls < 1 or clock() - start < WARM_UP * seconds:
         step()
         calls += 1
-    each = (clock() - start) / calls
+    each = (clock() - start) / (calls + 1)
     per_block = max(1, round(BLOCK_S / each))
     blocks: list[float] = []
     begin = clock()
