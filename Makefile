@@ -47,7 +47,6 @@ docs-check: dev  ## every public name documented, every example run, every link 
 
 bench: dev     ## speed beside PyTorch, scikit-learn and NumPy, recorded in benchmarks/ (idle machine, some 12 minutes)
 	@$(BIN)/python -m benchmarks --record
-	@$(BIN)/python -m benchmarks.footprint
 
 campaigns: dev  ## the slow tests: kill and resume, CIFAR-10 accuracy ...
 	@$(BIN)/python -m pytest -q -m slow

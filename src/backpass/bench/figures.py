@@ -172,12 +172,13 @@ def scaling(results: Results) -> Figure:
     panels: dict[str, dict[float, dict[str, Any]]] = {}
     for name, case in results["cases"].items():
         if name.startswith("scaling/"):
-            what, _, number = name.partition("/")[2].rpartition(" ")
+            what, _, number = name.partition("/")[2].rpartition(": ")
             panels.setdefault(what, {})[float(number)] = case
-    figure = _figure(9.5, 3.4 * ((len(panels) + 1) // 2) + 0.5)
+    rows = len(panels) // 2 + 1
+    figure = _figure(9.5, 3.4 * rows + 0.5)
     limits = results["limits"]
     for i, (what, cases) in enumerate(panels.items()):
-        axes = figure.add_subplot((len(panels) + 1) // 2, 2, i + 1)
+        axes = figure.add_subplot(rows, 2, i + 1)
         _dress(axes)
         xs = sorted(cases)
         peers = list(dict.fromkeys(peer for case in cases.values() for peer in case["ratio"]))
@@ -188,10 +189,7 @@ def scaling(results: Results) -> Figure:
             theirs = [1e3 * cases[x]["median"][cases[x]["ours"]] * cases[x]["ratio"][peer]["median"] for x in there]
             axes.plot(there, theirs, "o-", color=COLORS.get(peer, "#6b7785"), linewidth=1.4, markersize=3, label=peer)
         if limits:
-            share = [_threads_of(cases[x]) / results["machine"]["cores"] for x in xs]
-            flops = [
-                1e3 * cases[x]["flops"] / (limits["matrix_product_flops"] * s) for x, s in zip(xs, share, strict=True)
-            ]
+            flops = [1e3 * cases[x]["flops"] / limits["matrix_product_flops"] for x in xs]
             moved = [1e3 * cases[x]["bytes"] / limits["copy_bytes"] for x in xs]
             axes.plot(
                 xs, flops, "--", color="#b33a3a", linewidth=1.2, label="operations at the rate of the matrix product"
@@ -206,13 +204,27 @@ def scaling(results: Results) -> Figure:
         axes.set_title(what, fontsize=9, loc="left", color=INK)
         axes.set_ylabel("ms per step", fontsize=8, color=INK)
         if i == 0:
-            axes.legend(frameon=False, fontsize=7)
+            figure.legend(loc="outside lower center", ncols=4, frameon=False, fontsize=7)
+    _draw_threads(figure.add_subplot(rows, 2, len(panels) + 1), results)
     _title(figure, "How the time of a training step grows", results)
     return figure
 
 
-def _threads_of(case: Any) -> int:
-    return int(case["ours"].rpartition("@")[2])
+def _draw_threads(axes: Any, results: Results) -> None:
+    """Draw how many times as fast all threads are as one, case by case."""
+    _dress(axes)
+    axes.set_title("threads", fontsize=9, loc="left", color=INK)
+    axes.set_xlabel("ms per step with one thread", fontsize=8, color=INK)
+    axes.set_ylabel("times as fast with all", fontsize=8, color=INK)
+    cores = results["machine"]["cores"]
+    for name, case in results["cases"].items():
+        if name.startswith("scaling/") and "backpass@1" in case["median"]:
+            one, every = case["median"]["backpass@1"], case["median"][case["ours"]]
+            axes.plot([1e3 * one], [one / every], "o", color=INK, markersize=4)
+    axes.axhline(cores, color="#b33a3a", linestyle="--", linewidth=1.2)
+    axes.text(0.02, cores, f"{cores} cores", transform=axes.get_yaxis_transform(), va="bottom", fontsize=7, color=INK)
+    axes.set_xscale("log")
+    axes.set_ylim(0, 1.15 * cores)
 
 
 def _figure(width: float, height: float) -> Figure:

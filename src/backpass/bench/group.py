@@ -18,13 +18,17 @@ from ..errors import ArgumentError
 from ..layers.base import Array
 
 GROUPS = (
+    "footprint",
     "matrix_product",
     "conv",
     "layers",
     "optimizers",
+    "data",
     "training_step",
     "image_nets",
+    "epoch",
     "prediction",
+    "scaling",
     "cs231n",
     "roofline",
 )

@@ -1,7 +1,8 @@
 """How a case is measured: each side in a process of its own, in turn, several rounds, ratios taken round by round.
 
 1. Each side is built in its process, runs once (the first step, reported), and its outputs and gradients are compared with
-   NumPy's (ours) and with ours (the peers'): who computes something else ends the benchmark.
+   NumPy's (ours) and with ours (the peers'). A mode of a peer that fails or computes something else is left out and named; where
+   no mode of a peer agrees with ours, the benchmark ends.
 2. All sides are timed once.  Of a peer's threads and modes, those within a quarter of its best go on.
 3. Rounds: all that are left, in turn, forwards and backwards.  A round's time is the median of blocks of steps; its ratio is the
    peer's best time by ours.  Reported are the median ratio and the lowest and highest round.
@@ -180,24 +181,33 @@ def measure(
 
     told: dict[str, dict[str, Any]] = {}
     skipped: dict[str, str] = {}
+    unfit: dict[str, str] = {}
     ours, expected = names[0], None
     for side in names:
         if peer_of(side) in skipped:
             continue
         tell(f"{case}: {side}: building")
-        answer = asked(side, "build", group=group_name, case=case, expected=expected)
+        answer = ask(side, "build", group=group_name, case=case, expected=expected)
         if "skipped" in answer:
             skipped |= _why_skipped(side, answer, ours)
             continue
-        if answer["wrong"]:
+        if "failed" in answer:
+            unfit[side] = f"failed: {answer['failed'].strip()}"
+        elif answer["wrong"]:
             against = "the NumPy reference" if side == ours else ours
-            raise BenchmarkError(
-                f"{group_name}/{case}: {side} does not compute what {against} computes: {answer['wrong']}. It was not timed"
-            )
+            unfit[side] = f"does not compute what {against} computes: {answer['wrong']}"
+        if side in unfit:
+            if side == ours:
+                break
+            continue
         if side == ours:
             expected = answer["numbers"]
         tried = asked(side, "time", seconds=settings.seconds)
         told[side] = {"setup_s": answer["setup_s"], "first_s": answer["first_s"], "tried_s": tried["median_s"]}
+    for side, why in unfit.items():  # a mode of a peer may be broken here; if none of a peer agrees, something else is
+        if not any(peer_of(other) == peer_of(side) for other in told):
+            raise BenchmarkError(f"{group_name}/{case}: {side} {why}. It was not timed")
+        skipped[side] = why.splitlines()[-1] if why.startswith("failed") else why
     if ours not in told:
         raise BenchmarkError(f"{group_name}/{case}: {ours}: {skipped[peer_of(ours)]}")
     running = contenders({side: known["tried_s"] for side, known in told.items()})
