@@ -139,7 +139,7 @@ def test_a_broken_mode_of_a_peer_is_left_out_and_named():
 
 def test_a_side_that_fails_is_an_error_with_its_message():
     with pytest.raises(BenchmarkError, match=r"fake/one: torch eager@1 failed.*out of cheese"):
-        measure("fake", "one", Settings(rounds=3), Sides(times([1] * 4, [], [], []), failed=("torch",)))
+        measure("fake", "one", Settings(rounds=3), Sides(times([1] * 4, [], [], [3] * 4), failed=("torch",)))
 
 
 def test_only_peers_that_were_asked_for_run():

@@ -26,6 +26,7 @@ GROUPS = (
     "data",
     "training_step",
     "image_nets",
+    "cifar_fast",
     "epoch",
     "prediction",
     "scaling",

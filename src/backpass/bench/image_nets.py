@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from functools import partial
 
-from ..models import convnet, resnet, three_layer_convnet
+from ..models import cifar_fast, convnet, resnet, three_layer_convnet
 from ..optim import Adam, Nesterov
 from . import net_case
 from .group import Group
@@ -18,6 +18,7 @@ CASES = {
     "three-layer convnet, batch 64": NetCase(partial(three_layer_convnet, classes=10), IMAGE, 64, Adam(lr=1e-3)),
     f"VGG-like {VGG_LIKE}, batch 64": NetCase(partial(convnet, VGG_LIKE, classes=10), IMAGE, 64, SGD),
     "ResNet-20, batch 128": NetCase(partial(resnet, 20, classes=10), IMAGE, 128, SGD),
+    "cifar_fast, batch 128": NetCase(partial(cifar_fast, classes=10), IMAGE, 128, SGD),
 }
 
 GROUP = Group(

@@ -28,6 +28,18 @@ class ChannelMean(nn.Module):
         return x.mean((2, 3))
 
 
+class Times(nn.Module):
+    """A fixed factor."""
+
+    def __init__(self, factor: float) -> None:
+        super().__init__()
+        self.factor = factor
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """Return the product."""
+        return x * self.factor
+
+
 def affine(layer: Any, x: Shape) -> nn.Module:
     """Return a Linear, after a Flatten where the input is an image."""
     inputs = 1
@@ -76,6 +88,7 @@ MODULES: dict[str, Callable[[Any, Shape], nn.Module]] = {
     "LeakyReLU": lambda layer, x: nn.LeakyReLU(layer.slope),
     "MaxPool": partial(pool, nn.MaxPool2d),
     "ReLU": lambda layer, x: nn.ReLU(),
+    "Scale": lambda layer, x: Times(layer.factor),
     "Sigmoid": lambda layer, x: nn.Sigmoid(),
     "SpatialBatchNorm": partial(norm, nn.BatchNorm2d),
     "Swish": lambda layer, x: nn.SiLU(),
