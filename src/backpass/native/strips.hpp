@@ -61,6 +61,7 @@ struct Strip {
             for (long c = 0; c < channels; c++) {
                 const T* const image = from + c * s.H * s.W;
                 if (all) {
+                    foresee(image + (y0 - s.top) * s.W, rows * s.W);
                     copy(strip + c * plane, image + (y0 - s.top) * s.W, rows * s.W);
                     continue;
                 }
@@ -75,6 +76,7 @@ struct Strip {
                         fill_zero(to, begin);
                         fill_zero(to + end, pitch - end);
                         const T* const line = image + row * s.W + skip;
+                        foresee(line, s.W);
                         if (relu_out) {
                             const T* const gate = relu_out + (line - from);
                             for (long k = 0; k < count; k++)
@@ -90,6 +92,10 @@ struct Strip {
             }
         }
         fill_zero(strip + channels * plane, 2 * lanes<T>);
+    }
+    // The same lines some channels on: too far apart for the hardware to see them coming.
+    void foresee(const T* line, long count) const {
+        for (long k = 0; k < count; k += lanes<T>) __builtin_prefetch(line + 4 * s.H * s.W + k);
     }
     // to[k] = from[2 * k]
     static void copy_every_second(T* to, const T* from, long count) {
@@ -366,16 +372,14 @@ void weight_gradients(T* dw, T* db, const T* dout, const T* x, const T* relu_out
                         Vec<T> v[L];
                         const long some = std::min<long>(L, count - q);
                         const long at = (n * s.F + group * s.Fg + f) * s.pixels() + y0 * s.OW + q;
-                        const auto take = [&](long k) {
+                        const auto take = [&](int k) {
                             v[k] = load_some(dout + at + k * s.pixels(), some);
                             if (relu_out) v[k] = load_some(relu_out + at + k * s.pixels(), some) > 0 ? v[k] : Vec<T>{};
                         };
-                        if (f + L <= s.Fg) {
 #pragma GCC unroll 16
-                            for (int k = 0; k < L; k++) take(k);
-                        } else {
-                            for (long k = 0; k < L; k++) v[k] = Vec<T>{};
-                            for (long k = 0; k < s.Fg - f; k++) take(k);
+                        for (int k = 0; k < L; k++) {
+                            v[k] = Vec<T>{};
+                            if (f + k < s.Fg) take(k);
                         }
                         transpose<T>(v);
                         if (sums_bias) {
@@ -384,12 +388,10 @@ void weight_gradients(T* dw, T* db, const T* dout, const T* x, const T* relu_out
                             for (int k = 0; k < L; k++) sum += v[k];
                             store(bias_sums + f, sum);
                         }
-                        if (some == L) {
+                        T* const to = turned + q * filters + f;
 #pragma GCC unroll 16
-                            for (int k = 0; k < L; k++) store(turned + (q + k) * filters + f, v[k]);
-                        } else {
-                            for (long k = 0; k < some; k++) store(turned + (q + k) * filters + f, v[k]);
-                        }
+                        for (int k = 0; k < L; k++)
+                            if (k < some) store(to + k * filters, v[k]);
                     }
                 for (long f = 0; f < filters; f += NR<T>)
                     for (long i = 0; i < panels; i++) {
@@ -405,13 +407,16 @@ void weight_gradients(T* dw, T* db, const T* dout, const T* x, const T* relu_out
     share(s.groups * filters / L * squares, ranges * s.F * depth, [&](long piece) {
         const long r = piece % squares * L, f = piece / squares % (filters / L) * L, group = piece / squares / (filters / L);
         Vec<T> v[L];
-        for (long k = 0; k < L; k++) {
+#pragma GCC unroll 16
+        for (int k = 0; k < L; k++) {
             v[k] = Vec<T>{};
             for (long range = 0; range < ranges && r + k < depth; range++)
                 v[k] += load(partial + (range * s.groups + group) * size + (r + k) * filters + f);
         }
         transpose<T>(v);
-        for (long k = 0; k < std::min<long>(L, s.Fg - f); k++) {
+#pragma GCC unroll 16
+        for (int k = 0; k < L; k++) {
+            if (f + k >= s.Fg) continue;
             T* const to = dw + (group * s.Fg + f + k) * depth + r;
             const long some = std::min<long>(L, depth - r);
             store_some(to, load_some(to, some) + v[k], some);
