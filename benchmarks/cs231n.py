@@ -1,115 +1,94 @@
-"""The speeds that `backpass.cs231n` promises: `python -m benchmarks.cs231n`.
+"""The speeds that `backpass.cs231n` promises, on the sizes of the course's notebooks, float64.
 
-conv_forward_fast + conv_backward_fast against the naive loops and against im2col in NumPy, on E17's sizes; the simplified
-batch norm backward against the staged one, and the kernel against the simplified one, on (100, 500).
+`backpass` is the native kernel, `numpy` the fast way in NumPy (im2col by strides and one product; the simplified formula),
+`steps` the way as it is defined (loops over every output; batch norm's graph step by step).  Pooling has no fast way in NumPy.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from statistics import median
-from time import perf_counter
+from typing import Any
 
 import numpy as np
 
 import backpass as bp
-from backpass import native
 from backpass.cs231n import fast_layers, layers
 from backpass.layers.base import Cache
 
-ROUNDS = 15
+TITLE = "the course's layers, float64"
+SAME = 1e-9
+CASES = {
+    "conv (100, 3, 31, 31), forward + backward": "conv",
+    "max pool (100, 3, 32, 32), forward + backward": "pool",
+    "batch norm (100, 500), backward": "batchnorm",
+}
+Arrays = tuple[np.ndarray, ...]
+WAYS = {"backpass": "fast", "numpy": "strides", "steps": "naive"}
 
 
-def seconds(**calls: tuple[Callable[[], object], int]) -> dict[str, float]:
-    """Return for each name the median time of a call: name=(call, calls in a block), in turn, `ROUNDS` blocks of each."""
-    # Until one large block has been freed, glibc hands freed memory back to the system, and page faults would be timed.
-    np.empty(2**21)
-    times: dict[str, list[float]] = {name: [] for name in calls}
-    for call, _ in calls.values():
-        call()
-    for _ in range(ROUNDS):
-        for name, (call, repeats) in calls.items():
-            start = perf_counter()
-            for _ in range(repeats):
-                call()
-            times[name].append((perf_counter() - start) / repeats)
-    return {name: median(values) for name, values in times.items()}
-
-
-def convolution() -> dict[str, float]:
-    """Return milliseconds and ratios of forward + backward, and the largest difference of any result."""
+def conv(side: str) -> Callable[[], Arrays]:
     rng = np.random.default_rng(0)
     x, w, b = rng.standard_normal((100, 3, 31, 31)), rng.standard_normal((25, 3, 3, 3)), rng.standard_normal(25)
-    settings = {"stride": 2, "pad": 1}
-    dout = rng.standard_normal((100, 25, 16, 16))
+    settings, dout = {"stride": 2, "pad": 1}, rng.standard_normal((100, 25, 16, 16))
+    module = layers if side == "steps" else fast_layers
+    forward, backward = (getattr(module, f"conv_{which}_{WAYS[side]}") for which in ("forward", "backward"))
 
-    def both(kind: str) -> tuple[np.ndarray, ...]:
-        module = layers if kind == "naive" else fast_layers
-        out, cache = getattr(module, f"conv_forward_{kind}")(x, w, b, settings)
-        return out, *getattr(module, f"conv_backward_{kind}")(dout, cache)
+    def step() -> Arrays:
+        out, cache = forward(x, w, b, settings)
+        return out, *backward(dout, cache)
 
-    start = perf_counter()
-    wanted = both("naive")
-    naive = perf_counter() - start
-    found = seconds(strides=(lambda: both("strides"), 3), fast=(lambda: both("fast"), 10))
-    return {
-        "naive ms": naive * 1e3,
-        "strides ms": found["strides"] * 1e3,
-        "fast ms": found["fast"] * 1e3,
-        "naive / fast": naive / found["fast"],
-        "strides / fast": found["strides"] / found["fast"],
-        "difference": max(
-            float(abs(one - other).max())
-            for kind in ("strides", "fast")
-            for one, other in zip(wanted, both(kind), strict=True)
-        ),
-    }
+    return step
 
 
-def pooling() -> dict[str, float]:
-    """Return the same for 2 x 2 max pooling of (100, 3, 32, 32)."""
+def pool(side: str) -> Callable[[], Arrays]:
+    if side == "numpy":
+        raise ImportError
     rng = np.random.default_rng(0)
     x, dout = rng.standard_normal((100, 3, 32, 32)), rng.standard_normal((100, 3, 16, 16))
     settings = {"pool_height": 2, "pool_width": 2, "stride": 2}
+    module = layers if side == "steps" else fast_layers
+    forward, backward = (getattr(module, f"max_pool_{which}_{WAYS[side]}") for which in ("forward", "backward"))
 
-    def both(kind: str) -> tuple[np.ndarray, ...]:
-        module = layers if kind == "naive" else fast_layers
-        out, cache = getattr(module, f"max_pool_forward_{kind}")(x, settings)
-        return out, getattr(module, f"max_pool_backward_{kind}")(dout, cache)
+    def step() -> Arrays:
+        out, cache = forward(x, settings)
+        return out, backward(dout, cache)
 
-    found = seconds(naive=(lambda: both("naive"), 1), fast=(lambda: both("fast"), 10))
-    return {
-        "naive ms": found["naive"] * 1e3,
-        "fast ms": found["fast"] * 1e3,
-        "naive / fast": found["naive"] / found["fast"],
-        "difference": max(float(abs(a - b).max()) for a, b in zip(both("naive"), both("fast"), strict=True)),
-    }
+    return step
 
 
-def batch_norm() -> dict[str, float]:
-    """Return microseconds and ratios of the backward of batch norm on (100, 500)."""
+def batchnorm(side: str) -> Callable[[], Arrays]:
     rng = np.random.default_rng(0)
     x, dout = rng.standard_normal((2, 100, 500))
     gamma, beta = rng.standard_normal(500), np.zeros(500)
     _, cache = layers.batchnorm_forward(x, gamma, beta, {"mode": "train"})
+    if side != "backpass":
+        backward = layers.batchnorm_backward if side == "steps" else layers.batchnorm_backward_alt
+        return lambda: backward(dout, cache)
     dx, g = np.empty_like(x), Cache(gamma=np.zeros(500), beta=np.zeros(500))
     saved = Cache(mean=cache.mean, var=cache.var, rstd=cache.rstd)
     call = bp.BatchNorm().backward_kernel(dx, dout, x, x, Cache(gamma=gamma, beta=beta), g, saved)
-    call()
-    assert np.allclose(dx, layers.batchnorm_backward_alt(dout, cache)[0])
-    found = seconds(
-        staged=(lambda: layers.batchnorm_backward(dout, cache), 100),
-        simplified=(lambda: layers.batchnorm_backward_alt(dout, cache), 100),
-        kernel=(call, 200),
-    )
-    return {
-        **{f"{name} us": value * 1e6 for name, value in found.items()},
-        "staged / simplified": found["staged"] / found["simplified"],
-        "simplified / kernel": found["simplified"] / found["kernel"],
-    }
+
+    def step() -> Arrays:
+        call()
+        return dx, g.gamma, g.beta
+
+    return step
 
 
-if __name__ == "__main__":
-    print(f"{native.threads()} threads, {native.isa}")
-    for measure in (convolution, pooling, batch_norm):
-        print(f"{measure.__name__}: " + ", ".join(f"{name} {value:.3g}" for name, value in measure().items()))
+def side(name: str) -> Callable[[str], tuple[Callable[[], Any], Callable[[], list[float]]]]:
+    def begin(case: str) -> tuple[Callable[[], Any], Callable[[], list[float]]]:
+        # Until one large block has been freed, glibc hands freed memory back to the system at once, and page faults would
+        # be timed. A notebook has long freed one.
+        np.empty(4_000_000)
+        make = {"conv": conv, "pool": pool, "batchnorm": batchnorm}[case]
+
+        def check() -> list[float]:
+            arrays = make(name)()  # begun anew: parameter gradients of the kernel add up
+            return [float(array.ravel() @ np.cos(np.arange(array.size)) / np.abs(array).sum()) for array in arrays]
+
+        return make(name), check
+
+    return begin
+
+
+SIDES = {name: side(name) for name in WAYS}

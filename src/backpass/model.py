@@ -22,7 +22,8 @@ from . import native
 from .arena import Wanted, aligned_bytes, aligned_vector, carve, place
 from .errors import ArgumentError, BackpassError, DTypeError, ShapeError
 from .layers.base import Array, Cache, Call, Declared, Layer, Shape, Steps, require
-from .layers.fusion import bind_backward, bind_forward, bind_infer, unit_reads, units_of
+from .layers.fusion import bind_backward, bind_forward, bind_infer, infer_scratch, infer_units_of, unit_reads, units_of
+from .views import views
 
 if TYPE_CHECKING:
     from .data.preprocess import Preprocess
@@ -251,42 +252,54 @@ class Model:
         x = self._check_input(x, empty=True)
         return self._infer(x, lambda into, rows: into.__setitem__(..., rows))
 
-    def predict_scores(self, x: Any) -> Array:
+    def predict_scores(self, x: Any, *, tta: str = "none") -> Array:
         """Compute the scores of raw samples, which the model's `preprocess` treats first.
 
         Parameters
         ----------
         x : array (N, *sample shape)
             As in the data set: uint8 pictures, say.
+        tta : {"none", "flip", "flip+translate"}
+            Test-time augmentation: the mean over several views of each picture (`backpass.views`).
 
         Returns
         -------
         ndarray (N, *output_shape)
         """
+        x = np.asarray(x)
+        if self.preprocess is not None:
+            sample = self.preprocess.shift.shape
+            if x.ndim < 1 or x.shape[1:] != sample:
+                wanted = ", ".join(map(str, sample))
+                raise ShapeError(f"Model.predict: expected x of shape (N, {wanted}), got {x.shape}")
+            if x.dtype.kind == "f" and not np.isfinite(x).all():
+                raise ArgumentError("Model.predict: expected finite numbers in x, got NaN or infinity")
+        scores: Array = np.zeros((), self.dtype)
+        for weight, view in views(x, tta):
+            seen = self._preprocess_and_infer(view)
+            scores = seen if weight == 1 else scores + self.dtype.type(weight) * seen
+        return scores
+
+    def _preprocess_and_infer(self, x: Array) -> Array:
         if self.preprocess is None:
             return self.infer(x)
-        x = np.asarray(x)
-        sample = self.preprocess.shift.shape
-        if x.ndim < 1 or x.shape[1:] != sample:
-            wanted = ", ".join(map(str, sample))
-            raise ShapeError(f"Model.predict: expected x of shape (N, {wanted}), got {x.shape}")
-        if x.dtype.kind == "f" and not np.isfinite(x).all():
-            raise ArgumentError("Model.predict: expected finite numbers in x, got NaN or infinity")
         apply = self.preprocess.apply
         return self._infer(x, lambda into, rows: apply(rows, out=into))
 
-    def predict(self, x: Any) -> Array:
+    def predict(self, x: Any, *, tta: str = "none") -> Array:
         """Return the class with the highest score for each raw sample.
 
         Parameters
         ----------
         x : array (N, *sample shape)
+        tta : {"none", "flip", "flip+translate"}
+            As for `predict_scores`.
 
         Returns
         -------
         ndarray (N,) of int64
         """
-        return self.predict_scores(x).reshape(len(x), int(np.prod(self.output_shape))).argmax(axis=1)
+        return self.predict_scores(x, tta=tta).reshape(len(x), int(np.prod(self.output_shape))).argmax(axis=1)
 
     def _infer(self, x: Array, fill: Any) -> Array:
         out = np.empty((len(x), *self.output_shape), self.dtype)
@@ -491,20 +504,20 @@ class Model:
         if batch in self._infer_plans:
             return self._infer_plans[batch]
         shapes, declared = zip(*self._declare(batch), strict=True)
-        units = units_of(self.layers, fuse=self.kernels)
+        units = infer_units_of(self.layers, fuse=self.kernels)
         wanted = [Wanted(shapes[0], self.dtype, 0, 0)]
         at: list[int] = [0]
         for i, unit in enumerate(units):
             old = wanted[at[-1]]
             wanted[at[-1]] = Wanted(old.shape, old.dtype, old.first, i)
-            if unit.fusion is None and self.layers[unit.first].is_view(training=False):
+            if unit.first == unit.last and self.layers[unit.first].is_view(training=False):
                 at.append(at[-1])
             else:
                 wanted.append(Wanted(declared[unit.last].out, self.dtype, i, i + 1))
                 at.append(len(wanted) - 1)
         scratch_at = {}
         for i, unit in enumerate(units):
-            if size := declared[unit.first].infer_scratch:
+            if size := infer_scratch(unit, self.layers, declared):
                 wanted.append(Wanted((size,), self.dtype, i, i))
                 scratch_at[unit.first] = len(wanted) - 1
         offsets, size_bytes = place(wanted)
@@ -598,9 +611,9 @@ class Model:
         Examples
         --------
         >>> import backpass as bp
-        >>> print(bp.Model([bp.Affine(3)], (4,)).profile(8))  # doctest: +ELLIPSIS
-        layer     output    forward  GFLOP/s  GB/s  backward  GFLOP/s  GB/s   share
-        ...
+        >>> measured = bp.Model([bp.Affine(3)], (4,)).profile(8)  # print(measured) shows the table
+        >>> measured.batch, [row.name for row in measured.rows]
+        (8, ['0 Affine'])
         """
         from .profile import profile
 
