@@ -13,11 +13,12 @@ Source: Polyak and Juditsky 1992, "Acceleration of stochastic approximation by a
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 
 from .basics import Array, is_number, require
+from .names import build
 
 
 class Average:
@@ -112,3 +113,29 @@ def move_average_reference(average: Array, value: Array, weight: Array, *, back:
     average += average.dtype.type(weight[0]) * (value - average)
     if back:
         value[...] = average
+
+
+BY_NAME: dict[str, type[Average]] = {"ema": EMA, "lookahead": Lookahead}
+
+
+def by_name(name: str, **options: Any) -> Average:
+    """Return the average of a name, such as a command line gives it.
+
+    Parameters
+    ----------
+    name : str
+        ema or lookahead.
+    **options
+        Its arguments.
+
+    Raises
+    ------
+    ArgumentError
+        If there is no such average or option; the message lists what there is.
+
+    Examples
+    --------
+    >>> by_name("ema", decay=0.99)
+    EMA(decay=0.99)
+    """
+    return build("average", BY_NAME, name, options)

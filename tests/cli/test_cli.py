@@ -344,6 +344,32 @@ def test_augment_is_drawn_and_trained_with(typed, tmp_path):
     assert "such as flip,translate:2" in typed("train", "digits", "--augment", "spin")[2]
 
 
+def test_train_a_recipe(typed, tmp_path):
+    small = ["--train-samples", "300", "--hidden", "8,8", "--epochs", "1", "--batch-size", "100", "--no-report"]
+    made = typed("train", "digits", "--recipe", "fast", *small, "--augment", "translate:1", "--out", tmp_path / "run")
+    assert made[0] == 0
+    assert "Lookahead" in made[1]
+    _, manifest = bp.train.load_run(tmp_path / "run")
+    assert manifest["trainer"]["frozen"] == ["0.w", "gamma"]
+    assert [one["type"] for one in manifest["trainer"]["augment"]] == ["data.Translate"]
+    accuracy = [
+        json.loads(typed("evaluate", tmp_path / "run", "--tta", tta, "--json")[1])["accuracy"]
+        for tta in ("none", "flip")
+    ]
+    assert accuracy[0] != accuracy[1]
+    assert "--recipe fast decides it" in typed("train", "digits", "--recipe", "fast", "--norm", "batch")[2].replace(
+        "\n", " "
+    )
+    assert "expected one of fast" in typed("train", "digits", "--recipe", "slow")[2]
+
+
+def test_train_with_an_average_and_frozen_parameters(typed, tmp_path):
+    options = ["--average", "ema:decay=0.9", "--frozen", "0.w", "--frozen", "gamma", "--out", tmp_path / "run"]
+    assert typed("train", "digits", *SMALL, *options)[0] == 0
+    trainer = bp.Trainer.resume(tmp_path / "run")
+    assert (trainer.average, trainer.frozen) == (bp.EMA(0.9), ("0.w", "gamma"))
+
+
 def test_help_shows_every_option_with_its_default(typed):
     status, out, _ = typed("train", "--help")
     assert status == 0
