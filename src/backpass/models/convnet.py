@@ -80,7 +80,8 @@ def convnet(
     ======== ==============================================================================================
 
     and an affine layer to the classes comes last by itself.  For CIFAR-10 the default spec has
-    391,466 parameters; it gets 79.0 % of the validation samples right after 10 epochs of `backpass train cifar10 --model convnet`.
+    391,466 parameters and gets 79.0 % of the validation samples right after 10 epochs of
+    `backpass train cifar10 --model convnet`.
 
     Parameters
     ----------
