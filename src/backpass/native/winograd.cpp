@@ -417,7 +417,9 @@ void winograd_forward(Array<T> out, Array<const T> x, Array<const T> w, Array<co
         }
     });
 }
-BACKPASS_KERNEL(winograd_forward)
+BACKPASS_KERNEL(winograd_forward,
+                "out(N, F, OH, OW) x(N, C, H, W) w(F, K, HH, WW) b?(F) " CONV_GEOMETRY " relu |" CONV_RULES
+                ", K = C, HH = 3, WW = 3, stride_y = 1, stride_x = 1, dilation_y = 1, dilation_x = 1")
 
 // dx and db may be missing; relu_out is the output of the relu that was fused behind, or missing.
 template <class T>
@@ -519,6 +521,9 @@ void winograd_backward(Array<T> dx, Array<T> dw, Array<T> db, Array<const T> dou
         for (long piece = 0; piece < pieces; piece++)
             for (long f = 0; f < s.F; f++) db[f] += partial[piece * size + 36 * plane + f];
 }
-BACKPASS_KERNEL(winograd_backward)
+BACKPASS_KERNEL(winograd_backward,
+                "dx?(N, C, H, W) dw(F, K, HH, WW) db?(F) dout(N, F, OH, OW) x(N, C, H, W) w(F, K, HH, WW) "
+                "relu_out?(N, F, OH, OW) " CONV_GEOMETRY " |" CONV_RULES
+                ", K = C, HH = 3, WW = 3, stride_y = 1, stride_x = 1, dilation_y = 1, dilation_x = 1")
 
 }  // namespace backpass
