@@ -6,7 +6,7 @@ import sys
 
 from . import harness
 
-NAMES = ("matrix_product", "training_step", "conv")
+NAMES = ("matrix_product", "training_step", "conv", "cs231n")
 
 if __name__ == "__main__":
     if len(sys.argv) > 1 and sys.argv[1] in ("-h", "--help"):

@@ -1,77 +1,94 @@
-"""The speeds that `backpass.cs231n` promises: `python -m benchmarks.cs231n`.
+"""The speeds that `backpass.cs231n` promises, on the sizes of the course's notebooks, float64.
 
-conv_forward_fast + conv_backward_fast against the naive loops and against im2col in NumPy, on E17's sizes; the simplified
-batch norm backward against the staged one, and the kernel against the simplified one, on (100, 500).
+`backpass` is the native kernel, `numpy` the fast way in NumPy (im2col by strides and one product; the simplified formula),
+`steps` the way as it is defined (loops over every output; batch norm's graph step by step).  Pooling has no fast way in NumPy.
 """
 
 from __future__ import annotations
 
-from statistics import median
-from time import perf_counter
+from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 
 import backpass as bp
-from backpass import native
 from backpass.cs231n import fast_layers, layers
 from backpass.layers.base import Cache
 
+TITLE = "the course's layers, float64"
+SAME = 1e-9
+CASES = {
+    "conv (100, 3, 31, 31), forward + backward": "conv",
+    "max pool (100, 3, 32, 32), forward + backward": "pool",
+    "batch norm (100, 500), backward": "batchnorm",
+}
+Arrays = tuple[np.ndarray, ...]
+WAYS = {"backpass": "fast", "numpy": "strides", "steps": "naive"}
 
-def seconds(call, rounds: int) -> float:
-    """Return the median of `rounds` runs, the first of which does not count."""
-    call()
-    times = []
-    for _ in range(rounds):
-        start = perf_counter()
-        call()
-        times.append(perf_counter() - start)
-    return median(times)
 
-
-def convolution() -> None:
+def conv(side: str) -> Callable[[], Arrays]:
     rng = np.random.default_rng(0)
     x, w, b = rng.standard_normal((100, 3, 31, 31)), rng.standard_normal((25, 3, 3, 3)), rng.standard_normal(25)
-    settings = {"stride": 2, "pad": 1}
-    out, _ = fast_layers.conv_forward_fast(x, w, b, settings)
-    dout = rng.standard_normal(out.shape)
+    settings, dout = {"stride": 2, "pad": 1}, rng.standard_normal((100, 25, 16, 16))
+    module = layers if side == "steps" else fast_layers
+    forward, backward = (getattr(module, f"conv_{which}_{WAYS[side]}") for which in ("forward", "backward"))
 
-    def both(kind: str):
-        module = layers if kind == "naive" else fast_layers
-        found, cache = getattr(module, f"conv_forward_{kind}")(x, w, b, settings)
-        assert np.allclose(found, out)
-        return getattr(module, f"conv_backward_{kind}")(dout, cache)
+    def step() -> Arrays:
+        out, cache = forward(x, w, b, settings)
+        return out, *backward(dout, cache)
 
-    fast = seconds(lambda: both("fast"), 30)
-    for kind, rounds, wanted in (("naive", 1, 200), ("strides", 10, 3)):
-        slow = seconds(lambda kind=kind: both(kind), rounds)
-        print(
-            f"conv both ways: {kind} {slow * 1e3:.2f} ms, fast {fast * 1e3:.2f} ms: {slow / fast:.1f} x ({wanted} wanted)"
-        )
+    return step
 
 
-def batch_norm() -> None:
+def pool(side: str) -> Callable[[], Arrays]:
+    if side == "numpy":
+        raise ImportError
     rng = np.random.default_rng(0)
-    x, gamma, beta, dout = (
-        rng.standard_normal((100, 500)),
-        rng.standard_normal(500),
-        np.zeros(500),
-        rng.standard_normal((100, 500)),
-    )
+    x, dout = rng.standard_normal((100, 3, 32, 32)), rng.standard_normal((100, 3, 16, 16))
+    settings = {"pool_height": 2, "pool_width": 2, "stride": 2}
+    module = layers if side == "steps" else fast_layers
+    forward, backward = (getattr(module, f"max_pool_{which}_{WAYS[side]}") for which in ("forward", "backward"))
+
+    def step() -> Arrays:
+        out, cache = forward(x, settings)
+        return out, backward(dout, cache)
+
+    return step
+
+
+def batchnorm(side: str) -> Callable[[], Arrays]:
+    rng = np.random.default_rng(0)
+    x, dout = rng.standard_normal((2, 100, 500))
+    gamma, beta = rng.standard_normal(500), np.zeros(500)
     _, cache = layers.batchnorm_forward(x, gamma, beta, {"mode": "train"})
-    staged = seconds(lambda: layers.batchnorm_backward(dout, cache), 200)
-    simplified = seconds(lambda: layers.batchnorm_backward_alt(dout, cache), 200)
+    if side != "backpass":
+        backward = layers.batchnorm_backward if side == "steps" else layers.batchnorm_backward_alt
+        return lambda: backward(dout, cache)
     dx, g = np.empty_like(x), Cache(gamma=np.zeros(500), beta=np.zeros(500))
     saved = Cache(mean=cache.mean, var=cache.var, rstd=cache.rstd)
     call = bp.BatchNorm().backward_kernel(dx, dout, x, x, Cache(gamma=gamma, beta=beta), g, saved)
-    kernel = seconds(call, 200)
-    assert np.allclose(dx, layers.batchnorm_backward_alt(dout, cache)[0])
-    print(
-        f"batch norm backward: staged {staged * 1e6:.0f} us, simplified {simplified * 1e6:.0f} us, kernel {kernel * 1e6:.1f} us: "
-        f"{staged / simplified:.1f} x (2 x wanted), {simplified / kernel:.1f} x (5 x wanted)"
-    )
+
+    def step() -> Arrays:
+        call()
+        return dx, g.gamma, g.beta
+
+    return step
 
 
-if __name__ == "__main__":
-    print(f"{native.threads()} threads, {native.isa}")
-    convolution()
-    batch_norm()
+def side(name: str) -> Callable[[str], tuple[Callable[[], Any], Callable[[], list[float]]]]:
+    def begin(case: str) -> tuple[Callable[[], Any], Callable[[], list[float]]]:
+        # Until one large block has been freed, glibc hands freed memory back to the system at once, and page faults would
+        # be timed. A notebook has long freed one.
+        np.empty(4_000_000)
+        make = {"conv": conv, "pool": pool, "batchnorm": batchnorm}[case]
+
+        def check() -> list[float]:
+            arrays = make(name)()  # begun anew: parameter gradients of the kernel add up
+            return [float(array.ravel() @ np.cos(np.arange(array.size)) / np.abs(array).sum()) for array in arrays]
+
+        return make(name), check
+
+    return begin
+
+
+SIDES = {name: side(name) for name in WAYS}

@@ -33,6 +33,7 @@ from typing import Any
 WARM_UP_S = 0.3
 MEASURE_S = 0.6
 BLOCK_S = 0.02
+LONG_S = 5.0  # a side that takes seconds a step is measured less often
 
 
 def time_step(step: Any) -> dict[str, float]:
@@ -47,7 +48,7 @@ def time_step(step: Any) -> dict[str, float]:
     per_block = max(1, round(BLOCK_S / ((time.perf_counter() - start) / max(calls, 1))))
     blocks = []
     begin = time.perf_counter()
-    while time.perf_counter() - begin < MEASURE_S or len(blocks) < 5:
+    while (spent := time.perf_counter() - begin) < MEASURE_S or len(blocks) < (5 if spent < LONG_S else 2):
         start = time.perf_counter()
         for _ in range(per_block):
             step()

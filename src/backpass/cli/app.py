@@ -14,6 +14,7 @@ from .console import DEBUG, say
 from .evaluate import evaluate
 from .info import info
 from .predict import predict
+from .profile import profile
 from .report import report
 from .train import train
 
@@ -30,6 +31,7 @@ app.command("train")(train)
 app.command("evaluate")(evaluate)
 app.command("predict")(predict)
 app.command("report")(report)
+app.command("profile")(profile)
 app.add_typer(data.app, name="data")
 app.command("check")(check)
 app.add_typer(cs231n.app, name="cs231n")

@@ -530,7 +530,7 @@ def _residual_relu_backward(
     dx: Any, dout: Array, x: Array, out: Array, layers: Any, p: Any, g: Any, s: Any, c: Any
 ) -> Call:
     steps = Steps()
-    steps.add("relu", native.relu_backward(dout, dout, out))  # nobody reads this dout later
+    steps.add("sum", native.relu_backward(dout, dout, out))  # nobody reads this dout later
     steps += layers[0].backward_kernel(dx, dout, x, out, p[0], g[0], c[0])
     return steps
 

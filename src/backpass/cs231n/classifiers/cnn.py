@@ -16,9 +16,16 @@ import numpy as np
 
 from ...layers import Affine, Conv, MaxPool, ReLU
 from ...layers.base import Layer, Shape
+from .. import fast_layers, layer_utils, layers
+from ..fast_layers import *  # noqa: F403 (as in the course: from cs231n.classifiers.cnn import * brings the layers)
+from ..layer_utils import *  # noqa: F403
+from ..layers import *  # noqa: F403
 from .model_net import ModelNet
 
 __all__ = ["ThreeLayerConvNet"]
+__all__ += layers.__all__
+__all__ += fast_layers.__all__
+__all__ += layer_utils.__all__
 
 
 class ThreeLayerConvNet(ModelNet):
@@ -67,6 +74,19 @@ class ThreeLayerConvNet(ModelNet):
                 self.params[f"b{number}"] = np.zeros(declared.params["b"].shape)
             shape = declared.out
         self.params = {name: value.astype(dtype) for name, value in self.params.items()}
+
+    def settings(self) -> dict[str, Any]:
+        """Return the arguments that make a net of the same sizes, as JSON can say them."""
+        filters, size, hidden, classes = self._sizes
+        return {
+            "input_dim": list(self.input_shape),
+            "num_filters": filters,
+            "filter_size": size,
+            "hidden_dim": hidden,
+            "num_classes": classes,
+            "reg": float(self.reg),
+            "dtype": np.dtype(self.dtype).name,
+        }
 
     def _layers(self) -> list[Layer]:
         filters, size, hidden, classes = self._sizes

@@ -22,9 +22,14 @@ import numpy as np
 from ...errors import ArgumentError
 from ...layers import Affine, BatchNorm, LayerNorm, ReLU
 from ...layers.base import Layer
+from .. import layer_utils, layers
+from ..layer_utils import *  # noqa: F403 (notebooks take the layers from here: from cs231n.classifiers.fc_net import *)
+from ..layers import *  # noqa: F403
 from .model_net import CourseDropout, ModelNet
 
 __all__ = ["FullyConnectedNet", "TwoLayerNet"]
+__all__ += layers.__all__
+__all__ += layer_utils.__all__
 
 
 class FullyConnectedNet(ModelNet):
@@ -109,18 +114,31 @@ class FullyConnectedNet(ModelNet):
                 ln_param.pop("mode", None)
         return result
 
+    def settings(self) -> dict[str, Any]:
+        """Return the arguments that make a net of the same sizes, as JSON can say them."""
+        return {
+            "hidden_dims": self._widths[:-1],
+            "input_dim": self.input_shape[0],
+            "num_classes": self._widths[-1],
+            "dropout_keep_ratio": float(self.dropout_param.get("p", 1)),
+            "normalization": self.normalization,
+            "reg": float(self.reg),
+            "dtype": np.dtype(self.dtype).name,
+            "seed": self.dropout_param.get("seed"),
+        }
+
     def _layers(self) -> list[Layer]:
-        layers: list[Layer] = []
+        found: list[Layer] = []
         for i, width in enumerate(self._widths[:-1]):
-            layers.append(Affine(width))
+            found.append(Affine(width))
             if self.normalization == "batchnorm":
-                layers.append(BatchNorm(eps=float(self.bn_params[i].get("eps", 1e-5))))
+                found.append(BatchNorm(eps=float(self.bn_params[i].get("eps", 1e-5))))
             elif self.normalization == "layernorm":
-                layers.append(LayerNorm(eps=float(self.bn_params[i].get("eps", 1e-5))))
-            layers.append(ReLU())
+                found.append(LayerNorm(eps=float(self.bn_params[i].get("eps", 1e-5))))
+            found.append(ReLU())
             if self.use_dropout:
-                layers.append(CourseDropout(1 - float(self.dropout_param["p"]), seed=self.dropout_param.get("seed")))
-        return [*layers, Affine(self._widths[-1])]
+                found.append(CourseDropout(1 - float(self.dropout_param["p"]), seed=self.dropout_param.get("seed")))
+        return [*found, Affine(self._widths[-1])]
 
     def _places(self) -> dict[str, tuple[int, str]]:
         per_layer = 2 + bool(self.normalization) + self.use_dropout
@@ -158,3 +176,13 @@ class TwoLayerNet(FullyConnectedNet):
         super().__init__(
             [hidden_dim], input_dim, num_classes, reg=reg, weight_scale=weight_scale, dtype=np.float64
         )  # the course's has no dtype: NumPy's own
+
+    def settings(self) -> dict[str, Any]:
+        """Return the arguments that make a net of the same sizes, as JSON can say them."""
+        hidden, classes = self._widths
+        return {
+            "input_dim": self.input_shape[0],
+            "hidden_dim": hidden,
+            "num_classes": classes,
+            "reg": float(self.reg),
+        }
