@@ -17,9 +17,8 @@ from backpass.losses.base import Loss
 pytestmark = pytest.mark.skipif(not native.available, reason="the kernels are switched off")
 
 PARAMETER = re.compile(r"(\w+)(\??)(\([^)]*\))?")
-ALONE = {  # kernels that no layer, loss or trainer binds
-    "limit_copy": (np.zeros(4), np.ones(4)),
-    "limit_multiply_add": (np.zeros(2), np.zeros(1), 3),
+ALONE = {  # kernels that no layer, loss or optimizer binds
+    "move_average": (np.zeros(4), np.ones(4), np.ones(1), 0),
     **{name: (np.zeros(4), np.ones(4)) for name in native._kernels if name.startswith("vector_")},
 }
 
@@ -84,7 +83,7 @@ def refused(kernel, arguments, i, other):
         getattr(native, kernel)(*arguments[:i], other, *arguments[i + 1 :])
     except TypeError as error:
         text = str(error)
-        return text.startswith(f"{kernel}: ") and "expected" in text and "got" in text
+        return text.startswith(f"{kernel}: ") and "expected" in text
     return False
 
 
@@ -102,10 +101,13 @@ def test_missing_arrays_and_wrong_sizes_are_refused(kernel, bound):
         if not all(refused(kernel, a, i, 3.0) for a in calls):
             passed.append(f"{name}: a number")
         for axis, size in enumerate(sizes):
-            # Three more than there should be: the rules for windows leave room for one that lies in the padding.
-            if size != "_" and not any(refused(kernel, a, i, larger(a[i], axis)) for a in calls if axis < a[i].ndim):
+            there = [a for a in calls if axis < a[i].ndim]
+            # What stands in one place only may be larger.  Three more than there should be: the rules for windows leave
+            # room for one that lies in the padding.
+            alone = [size in [n, *(z or ())] for n, _, z in parameters(kernel)].count(True) == 1
+            if not alone and size != "_" and not any(refused(kernel, a, i, larger(a[i], axis)) for a in there):
                 passed.append(f"{name}: {size} + 3")
-            if size != "_" and not all(refused(kernel, a, i, smaller(a[i], axis)) for a in calls if axis < a[i].ndim):
+            if not alone and not all(refused(kernel, a, i, smaller(a[i], axis)) for a in there):
                 passed.append(f"{name}: {size} = 0")
         if not sizes[-1].endswith("..") and not all(refused(kernel, a, i, a[i][None]) for a in calls):
             passed.append(f"{name}: one dimension more")

@@ -161,9 +161,9 @@ void Signature::check(const std::vector<Argument>& arguments) const {
         const Argument& a = arguments[i];
         const Parameter& p = parameters_[i];
         if (a.kind == Argument::Kind::integer) known.emplace_back(p.name, a.integer);
-        const bool is_array = a.kind == Argument::Kind::array;
-        if (is_array != p.is_array && !(p.optional && a.kind == Argument::Kind::none)) {
-            const char* const got = is_array ? "an array" : a.kind == Argument::Kind::none ? "None" : "a number";
+        const bool is_array = a.kind == Argument::Kind::array, is_none = a.kind == Argument::Kind::none;
+        if (is_none ? !p.optional : is_array != p.is_array) {
+            const char* const got = is_array ? "an array" : is_none ? "None" : "a number";
             throw std::invalid_argument(name_of(i) + ": expected " + (p.is_array ? "an array" : "a number") + ", got " + got);
         }
     }
