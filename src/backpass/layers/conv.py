@@ -50,7 +50,7 @@ Conventions
     the size and stride S gives ceil(H / S), the size that TensorFlow gives, though TensorFlow pads less and so samples
     other pixels.  Where windows do not end at the border, the last rows or columns are not seen, as in PyTorch.
     Winograd rounds differently: in float32 its error is about 1e-5 of the largest output, 8e-6 for dx and dw (direct:
-    1e-6, 4e-7, 3e-7; `python -m benchmarks.conv --accuracy`); algorithm="direct" leaves it out.
+    1e-6, 4e-7, 3e-7; `python -m backpass.bench.conv`); algorithm="direct" leaves it out.
     It also mixes the pixels of a tile of 4 x 4 outputs, so that a NaN or infinity shows in all of a tile.
 
 Example
