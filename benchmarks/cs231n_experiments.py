@@ -24,6 +24,9 @@ from pathlib import Path
 
 import numpy as np
 
+from backpass.bench import Settings
+from backpass.bench.cs231n import CASES
+from backpass.bench.protocol import Workers, measure, peer_of
 from backpass.cs231n import layers
 from backpass.cs231n.classifiers.cnn import ThreeLayerConvNet
 from backpass.cs231n.classifiers.fc_net import FullyConnectedNet, TwoLayerNet
@@ -31,9 +34,6 @@ from backpass.cs231n.data_utils import get_CIFAR10_data
 from backpass.cs231n.gradient_check import eval_numerical_gradient, eval_numerical_gradient_array, rel_error
 from backpass.cs231n.solver import Solver
 from backpass.cs231n.vis_utils import visualize_grid
-
-from . import cs231n as speeds
-from . import harness
 
 DOCS = Path(__file__).resolve().parent.parent / "docs"
 KEPT = DOCS / "cs231n_experiments.json"
@@ -108,14 +108,18 @@ def gradient_errors(net, X, y, h: float = 1e-5) -> dict[str, float]:
 
 
 def race(kind: str, rounds: int) -> dict[str, float]:
-    """Return microseconds of each side of a case of `benchmarks/cs231n.py`, and how often as long as ours they take.
+    """Return microseconds of each side of a case of `src/backpass/bench/cs231n.py`, and how often as long as ours they take.
 
     All sides compute the same numbers, within 1e-9: the harness stops where they do not.
     """
-    case = next(name for name, value in speeds.CASES.items() if value == kind)
-    summary = harness.race("cs231n", [case], rounds)["cases"][case]["summary"]
-    times = {f"{side} us": 1e6 * seconds for side, seconds in summary["median_s"].items()}
-    return times | {f"{side} / backpass": ratio["median"] for side, ratio in summary["ratio"].items()}
+    case = next(name for name, value in CASES.items() if value == kind)
+    with Workers() as workers:
+        result = measure("cs231n", case, Settings(rounds=rounds), workers.ask)
+    times: dict[str, float] = {}
+    for side, seconds in result["median"].items():
+        name = f"{peer_of(side)} us"
+        times[name] = min(1e6 * seconds, times.get(name, np.inf))
+    return times | {f"{peer} / backpass": ratio["median"] for peer, ratio in result["ratio"].items()}
 
 
 # -- fully connected nets ------------------------------------------------------------------------------------------

@@ -22,7 +22,7 @@ from . import native
 from .arena import Wanted, aligned_bytes, aligned_vector, carve, place
 from .errors import ArgumentError, BackpassError, DTypeError, ShapeError
 from .layers.base import Array, Cache, Call, Declared, Layer, Shape, Steps, require
-from .layers.fusion import bind_backward, bind_forward, bind_infer, unit_reads, units_of
+from .layers.fusion import bind_backward, bind_forward, bind_infer, infer_scratch, infer_units_of, unit_reads, units_of
 from .views import views
 
 if TYPE_CHECKING:
@@ -504,20 +504,20 @@ class Model:
         if batch in self._infer_plans:
             return self._infer_plans[batch]
         shapes, declared = zip(*self._declare(batch), strict=True)
-        units = units_of(self.layers, fuse=self.kernels)
+        units = infer_units_of(self.layers, fuse=self.kernels)
         wanted = [Wanted(shapes[0], self.dtype, 0, 0)]
         at: list[int] = [0]
         for i, unit in enumerate(units):
             old = wanted[at[-1]]
             wanted[at[-1]] = Wanted(old.shape, old.dtype, old.first, i)
-            if unit.fusion is None and self.layers[unit.first].is_view(training=False):
+            if unit.first == unit.last and self.layers[unit.first].is_view(training=False):
                 at.append(at[-1])
             else:
                 wanted.append(Wanted(declared[unit.last].out, self.dtype, i, i + 1))
                 at.append(len(wanted) - 1)
         scratch_at = {}
         for i, unit in enumerate(units):
-            if size := declared[unit.first].infer_scratch:
+            if size := infer_scratch(unit, self.layers, declared):
                 wanted.append(Wanted((size,), self.dtype, i, i))
                 scratch_at[unit.first] = len(wanted) - 1
         offsets, size_bytes = place(wanted)

@@ -84,7 +84,8 @@ inline void spans(const Layout<T, m>& g, long begin, long end, F&& f) {
 }
 
 // Whole vectors of channels: the first `channels` <= L planes of an image, `count` pixels from `from` on, to
-// to[pixel][channel], where a line of W pixels is followed by a gap of `gap` pixels.
+// to[pixel][channel], where a line of W pixels is followed by a gap of `gap` pixels.  Squares are turned in registers; only
+// constants index them, or the compiler keeps them in memory.
 template <class T, bool masked>
 inline void gather(T* to, long gap, const T* from, const T* relu_out, long plane, long channels, long W, long count) {
     constexpr int L = lanes<T>;
@@ -92,7 +93,7 @@ inline void gather(T* to, long gap, const T* from, const T* relu_out, long plane
     for (long p = 0; p < count; p += L) {
         Vec<T> v[L];
         const long some = std::min<long>(L, count - p);
-        const auto take = [&](long c, auto&& get) {
+        const auto take = [&](int c, auto&& get) {
             v[c] = get(from + c * plane + p);
             if constexpr (masked) v[c] = get(relu_out + c * plane + p) > 0 ? v[c] : Vec<T>{};
         };
@@ -100,18 +101,24 @@ inline void gather(T* to, long gap, const T* from, const T* relu_out, long plane
 #pragma GCC unroll 16
             for (int c = 0; c < L; c++) take(c, [](const T* at) { return load(at); });
         } else {
-            for (int c = 0; c < L; c++) v[c] = Vec<T>{};
-            for (long c = 0; c < channels; c++) take(c, [&](const T* at) { return load_some(at, some); });
+#pragma GCC unroll 16
+            for (int c = 0; c < L; c++) {
+                v[c] = Vec<T>{};
+                if (c < channels) take(c, [&](const T* at) { return load_some(at, some); });
+            }
         }
         transpose<T>(v);
-        if (some == L && x + L < W) {  // all in one line
+        if (some == L && x + L <= W) {  // all in one line
 #pragma GCC unroll 16
             for (int k = 0; k < L; k++) store(to + k * L, v[k]);
             to += L * L;
-            x += L;
+            if ((x += L) == W) x = 0, to += gap * L;
         } else {
+            T square[L * L];
+#pragma GCC unroll 16
+            for (int k = 0; k < L; k++) store(square + k * L, v[k]);
             for (long k = 0; k < some; k++) {
-                store(to, v[k]);
+                store(to, load(square + k * L));
                 to += L;
                 if (++x == W) x = 0, to += gap * L;
             }
@@ -127,26 +134,29 @@ inline void scatter(T* to, long plane, long channels, const T* from, long gap, l
     for (long p = 0; p < count; p += L) {
         Vec<T> v[L];
         const long some = std::min<long>(L, count - p);
-        if (some == L && x + L < W) {
+        if (some == L && x + L <= W) {
 #pragma GCC unroll 16
             for (int k = 0; k < L; k++) v[k] = load(from + k * L);
             from += L * L;
-            x += L;
+            if ((x += L) == W) x = 0, from += gap * L;
         } else {
-            for (long k = 0; k < L; k++) {
-                v[k] = Vec<T>{};
-                if (k >= some) continue;
-                v[k] = load(from);
+            T square[L * L] = {};
+            for (long k = 0; k < some; k++) {
+                store(square + k * L, load(from));
                 from += L;
                 if (++x == W) x = 0, from += gap * L;
             }
+#pragma GCC unroll 16
+            for (int k = 0; k < L; k++) v[k] = load(square + k * L);
         }
         transpose<T>(v);
         if (channels == L && some == L) {
 #pragma GCC unroll 16
             for (int c = 0; c < L; c++) store(to + c * plane + p, v[c]);
         } else {
-            for (long c = 0; c < channels; c++) store_some(to + c * plane + p, v[c], some);
+#pragma GCC unroll 16
+            for (int c = 0; c < L; c++)
+                if (c < channels) store_some(to + c * plane + p, v[c], some);
         }
     }
 }
@@ -504,7 +514,9 @@ void backward(const ConvSizes& s, Array<T> dx, Array<T> dw, Array<T> db, Array<c
 #pragma GCC unroll 16
             for (int i = 0; i < L; i++) v[i] = load(kernels + (k + i) * L);
             transpose<T>(v);
-            for (long i = 0; i < std::min<long>(L, s.F - f); i++) {
+#pragma GCC unroll 16
+            for (int i = 0; i < L; i++) {
+                if (f + i >= s.F) continue;
                 T* const to = dw.data + ((f + i) * s.C + c0) * taps + k;
                 const long some = std::min<long>(L, count - k);
                 store_some(to, load_some(to, some) + v[i], some);
