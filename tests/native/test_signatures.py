@@ -18,6 +18,8 @@ pytestmark = pytest.mark.skipif(not native.available, reason="the kernels are sw
 
 PARAMETER = re.compile(r"(\w+)(\??)(\([^)]*\))?")
 ALONE = {  # kernels that no layer, loss or optimizer binds
+    "limit_copy": (np.zeros(4), np.ones(4)),
+    "limit_multiply_add": (np.zeros(2), np.zeros(1), 3),
     "move_average": (np.zeros(4), np.ones(4), np.ones(1), 0),
     **{name: (np.zeros(4), np.ones(4)) for name in native._kernels if name.startswith("vector_")},
 }
