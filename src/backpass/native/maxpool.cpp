@@ -115,7 +115,13 @@ void pool(Array<T> out, Array<Index> argmax, Array<const T> x, const Window& k) 
                 for (long v = 0; v < OW; v += L) {
                     Best<T> best = {broadcast(lowest), load(first_col + v) + first_row};
                     const T* const window = plane + y * layout.line + v;
-                    for (long t = 0; t < k.HH * k.WW; t++) best.meet(load(window + offsets[t]), static_cast<Count<T>>(t));
+                    const auto meet_all = [&](auto taps) {
+                        for (long t = 0; t < taps; t++) best.meet(load(window + offsets[t]), static_cast<Count<T>>(t));
+                    };
+                    if (k.HH * k.WW == 9)
+                        meet_all(std::integral_constant<long, 9>{});  // the usual 3x3, unrolled
+                    else
+                        meet_all(k.HH * k.WW);
                     save(best, out.data + at + v, places ? places + v : nullptr, OW - v);
                 }
             }
@@ -173,7 +179,7 @@ void unpool(Array<T> dx, Array<const T> dout, Array<const Index> argmax, const W
             }
             for (long y = 0; y < OH; y++) {
                 const long at = (plane * OH + y) * OW;
-                std::copy(dout.data + at, dout.data + at + OW, upstream + way.row(y));
+                copy(upstream + way.row(y), dout.data + at, OW);
                 std::copy(argmax.data + at, argmax.data + at + OW, places + way.row(y));
             }
             way.gather(to, [&](long count, const long* taps, const long* offsets, long at) {
