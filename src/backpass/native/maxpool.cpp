@@ -50,10 +50,11 @@ inline void save(const Best<T>& best, T* out, Index* argmax, long count) {
         if (argmax) __builtin_memcpy(argmax, &places, sizeof(places));
         return;
     }
-    for (long k = 0; k < count; k++) {
-        out[k] = best.value[k];
-        if (argmax) argmax[k] = places[k];
-    }
+    store_some(out, best.value, count);
+    if (!argmax) return;
+    Index some[lanes<T>];
+    __builtin_memcpy(some, &places, sizeof(places));
+    move_some<lanes<T> / 2>(argmax, some, count);
 }
 
 // Windows of 2 x 2 side by side, the usual ones, straight from the image.
@@ -62,18 +63,10 @@ void halve_row(T* out, Index* argmax, const T* first, const T* second, long OW) 
     constexpr int L = lanes<T>;
     constexpr auto each = std::make_index_sequence<lanes<T>>{};
     for (long v = 0; v < OW; v += L) {
-        Vec<T> a0, a1, b0, b1;
-        if (v + L <= OW) {
-            a0 = load(first + 2 * v), a1 = load(first + 2 * v + L);
-            b0 = load(second + 2 * v), b1 = load(second + 2 * v + L);
-        } else {
-            T rest[4 * L] = {};
-            std::copy(first + 2 * v, first + 2 * OW, rest);
-            std::copy(second + 2 * v, second + 2 * OW, rest + 2 * L);
-            a0 = load(rest), a1 = load(rest + L), b0 = load(rest + 2 * L), b1 = load(rest + 3 * L);
-        }
-        const auto [even, odd] = split_pairs<T>(a0, a1, each);
-        const auto [even2, odd2] = split_pairs<T>(b0, b1, each);
+        const long count = 2 * (OW - v);
+        const auto [even, odd] = split_pairs<T>(load_some(first + 2 * v, count), load_some(first + 2 * v + L, count - L), each);
+        const auto [even2, odd2] =
+            split_pairs<T>(load_some(second + 2 * v, count), load_some(second + 2 * v + L, count - L), each);
         Best<T> best = {even, {}};
         best.meet(odd, 1);
         best.meet(even2, 2);
@@ -134,22 +127,23 @@ template <class T, class Index>
 void double_row(T* first, T* second, const T* dout, const Index* argmax, long OW) {
     constexpr int L = lanes<T>;
     constexpr auto each = std::make_index_sequence<lanes<T>>{};
-    long v = 0;
-    for (; v + L <= OW; v += L) {
+    for (long v = 0; v < OW; v += L) {
+        const long some = std::min<long>(L, OW - v), count = 2 * some;
         typename IndexVector<T, Index>::type places;
-        __builtin_memcpy(&places, argmax + v, sizeof(places));
+        if (some == L) {
+            __builtin_memcpy(&places, argmax + v, sizeof(places));
+        } else {
+            Index rest[L] = {};
+            move_some<L / 2>(rest, argmax + v, some);
+            __builtin_memcpy(&places, rest, sizeof(places));
+        }
         const auto place = __builtin_convertvector(places, Vec<Count<T>>);
-        const Vec<T> d = load(dout + v), none = {};
+        const Vec<T> d = load_some(dout + v, some), none = {};
         const auto [a0, a1] = join_pairs<T>(place == 0 ? d : none, place == 1 ? d : none, each);
         const auto [b0, b1] = join_pairs<T>(place == 2 ? d : none, place == 3 ? d : none, each);
-        store(first + 2 * v, a0), store(first + 2 * v + L, a1);
-        store(second + 2 * v, b0), store(second + 2 * v + L, b1);
+        store_some(first + 2 * v, a0, count), store_some(first + 2 * v + L, a1, count - L);
+        store_some(second + 2 * v, b0, count), store_some(second + 2 * v + L, b1, count - L);
     }
-    for (; v < OW; v++)
-        for (int j = 0; j < 2; j++) {
-            first[2 * v + j] = argmax[v] == static_cast<Index>(j) ? dout[v] : T(0);
-            second[2 * v + j] = argmax[v] == static_cast<Index>(2 + j) ? dout[v] : T(0);
-        }
 }
 
 template <class T, class Index>
