@@ -17,12 +17,12 @@ from backpass.check.locate import Key, Location, Truth, Verdict, backward_events
 from backpass.check.marks import mark
 from backpass.check.measure import Measured, quiet
 from backpass.check.reasons import cause_by_value, context_of, gradients_of
-from backpass.check.recorder import Event
+from backpass.check.recorder import Event, is_real
 from backpass.check.repair import Repair, search
 from backpass.check.report import Finding, Report
 from backpass.check.scope import candidates_of, scope_of
 from backpass.check.solve import solve_for
-from backpass.check.subject import Layer, Subject
+from backpass.check.subject import Layer, Subject, stems
 
 Array = NDArray[np.float64]
 
@@ -210,6 +210,11 @@ def _decide(
             cause, anchor = solved
             first = anchor
             location.suspects = [anchor]
+    if chosen is None and cause is not None and cause.key == "return_order":
+        swapped = _return_of(events, anchor, yours)
+        if swapped is not None:
+            anchor = first = swapped
+            location.suspects = [anchor]
     line, path, function = anchor.site.line, anchor.site.path, anchor.site.function
     if chosen is not None:
         line = chosen.edit.line
@@ -245,6 +250,19 @@ def _decide(
                 "could not be judged and may be at fault as well"
             )
     return finding, fault
+
+
+def _return_of(events: list[Event], verdict: Verdict, yours: dict[str, Any]) -> Verdict | None:
+    """Return the place that returns a gradient for that of another leaf, unless its very name says the other."""
+    leaf = verdict.leaf
+    if not leaf or stems(verdict.site.name)[:1] == [leaf.lower().replace("_", "")]:
+        return None
+    returned = [
+        e
+        for e in events
+        if e.site.kind == "return" and is_real(e.value) and np.array_equal(e.value, yours[leaf], equal_nan=True)
+    ]
+    return Verdict(returned[-1].site, "wrong", returned[-1].order, returned[-1:], leaf=leaf) if returned else None
 
 
 def _first_broken(events: list[Event], outputs: list[Any]) -> tuple[str, Event] | None:

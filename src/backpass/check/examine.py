@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -127,18 +128,81 @@ def _examine(
     budget_s: float,
     title: str,
 ) -> None:
+    main = variants[0]
+    modes_seen = False
     for variant in variants:
-        _examine_variant(forward, backward, variant, program, report, wrt, seed, budget_s)
+        if variant.purpose == "test" and backward is not None and not modes_seen:
+            # A forward whose test mode is wrong makes a right backward look wrong there.
+            _step(report, "test mode", examine_modes, forward, main, program, report, title, budget_s)
+            modes_seen = True
+            if has_wrong(report):
+                break
+        _step(
+            report,
+            f"the gradients {_label(variant)}".strip(),
+            _examine_variant,
+            forward,
+            backward,
+            variant,
+            program,
+            report,
+            wrt,
+            seed,
+            budget_s,
+        )
         if has_wrong(report):
             break  # one fault reported well, rather than its echo in every variant
     if backward is not None and not any(f.cause == "exception" for f in report.findings):
-        with quiet():
-            examine_formula(forward, variants[0], program, report, title, budget_s)
-            examine_behaviour(forward, backward, variants[0], program, report, wrt, seed)
-            examine_modes(forward, variants[0], program, report, title, budget_s)
+        gradients = _GradientsOf(forward, backward, main, program, wrt, seed)
+        _step(
+            report, "the formula", examine_formula, forward, main, program, report, title, budget_s, gradients.are_right
+        )
+        _step(report, "the behaviour", examine_behaviour, forward, backward, main, program, report, wrt, seed)
+        if not modes_seen:
+            _step(report, "test mode", examine_modes, forward, main, program, report, title, budget_s)
     elif backward is None and not has_wrong(report):
+        _step(report, "the behaviour", examine_loss_behaviour, forward, main, program, report)
+
+
+def _step(report: Report, what: str, step: Callable[..., None], *arguments: Any) -> None:
+    """Take one step of the examination; whatever goes wrong in it is said, and the rest goes on."""
+    try:
         with quiet():
-            examine_loss_behaviour(forward, variants[0], program, report)
+            step(*arguments)
+    except Exception as error:
+        program = next((a for a in arguments if isinstance(a, Program)), None)
+        finding = exception_finding(error, program, f"{what} could not be examined to the end")
+        finding.severity, finding.cause = "warning", "not_checked"
+        report.findings.append(finding)
+
+
+@dataclass(frozen=True)
+class _GradientsOf:
+    """The gradients of a pair at one set of inputs, to be measured again when the forward has been edited."""
+
+    forward: Any
+    backward: Any
+    variant: Variant
+    program: Program
+    wrt: list[str] | None
+    seed: int
+
+    def are_right(self) -> bool:
+        """Whether the backward is that of the forward as it now is, along one direction for each array."""
+        layer = Layer(self.forward, self.backward, self.variant.arguments, self.program, self.wrt, self.seed)
+        yours = layer.backward(lambda: None)
+        for leaf, base in layer.leaves.items():
+            if leaf not in yours or np.shape(yours[leaf]) != base.shape:
+                return False
+            u = np.random.default_rng(11).standard_normal(base.shape)
+
+            def along(t: float, leaf: str = leaf, base: Array = base, u: Array = u) -> float:
+                return layer.loss({**layer.leaves, leaf: base + t * u})
+
+            true, got = numeric.derivative_along(along, lambda: 0).value, float(np.sum(yours[leaf] * u))
+            if not abs(true - got) <= 1e-5 * max(abs(true), float(np.sqrt(np.sum(yours[leaf] ** 2)))):
+                return False
+        return True
 
 
 def _title(forward: Callable[..., Any], backward: Callable[..., Any] | None) -> str:
@@ -219,6 +283,8 @@ def _examine_variant(
         return
     try:
         measured = measure(subject)
+        if isinstance(subject, Layer):
+            measured.extra = subject.extra
     except Exception as error:
         if variant.purpose == "test":
             report.checked.append(f"not {label}: the backward raised {type(error).__name__}")
@@ -260,6 +326,20 @@ def _examine_variant(
                 f"d{leaf}",
             )
         )
+    if backward is not None and variant.purpose == "main" and measured.extra:
+        line, code, path, function = line_with(program, backward, ("return",), last=True)
+        report.findings.append(
+            Finding(
+                "wrong",
+                "extra_gradient",
+                f"{measured.extra} more gradient{'s' if measured.extra > 1 else ''} than arrays that the forward takes "
+                f"{'are' if measured.extra > 1 else 'is'} returned  ->  {CAUSES['extra_gradient']}",
+                function,
+                path,
+                line,
+                code,
+            )
+        )
     for row in measured.rows:
         if row.note.startswith("so small") and variant.purpose == "main":
             report.findings.append(Finding("note", "small", f"d{row.name} is {row.note}", quantity=f"d{row.name}"))
@@ -299,6 +379,7 @@ def _label(variant: Variant) -> str:
         "small": "with inputs of a small scale",
         "ties": "with equal values in a window",
         "one": "with a batch of one",
+        "single": "with an axis of size one",
         "test": "in test mode",
         "image": "with inputs of more axes",
     }[variant.purpose]

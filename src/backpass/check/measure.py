@@ -32,6 +32,7 @@ class Measured:
     wrong: list[str] = field(default_factory=list)
     rows: list[GradientRow] = field(default_factory=list)
     missing: list[str] = field(default_factory=list)
+    extra: int = 0  # gradients returned of nothing that the forward takes
 
 
 @contextmanager
