@@ -389,7 +389,7 @@ def _where_wrong(name: str, v: Array, t: Array, context: Context) -> Cause | Non
     where = f"{name}, in {count} of {v.size} elements,"
     got, right = v[wrong], t[wrong]
     if relative_error(got, -right) < FITS:
-        return Cause("sign", f"{where} has the wrong sign", 0.9)
+        return Cause("sign", f"{where} has the wrong sign", 2.0)
     for upstream in context.upstream:
         u = np.asarray(upstream)
         if u.shape == v.shape:
