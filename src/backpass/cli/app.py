@@ -10,6 +10,7 @@ import typer
 from ..check.command import check
 from ..cs231n import command as cs231n
 from . import data
+from .bench import bench
 from .console import DEBUG, say
 from .evaluate import evaluate
 from .info import info
@@ -35,6 +36,7 @@ app.command("profile")(profile)
 app.add_typer(data.app, name="data")
 app.command("check")(check)
 app.add_typer(cs231n.app, name="cs231n")
+app.command("bench")(bench)
 app.command("info")(info)
 
 
