@@ -151,9 +151,9 @@ struct Register {
     Register(const char* name, Kernel kernel) { kernels()[name] = kernel; }
 };
 
-#define BACKPASS_KERNEL(name, ...)                                                                 \
+#define BACKPASS_KERNEL(name, signature)                                                               \
     static const Register register_##name(                                                         \
         #name, {[](const std::vector<Argument>& arguments) { return bind_all(&name<float>, arguments); },  \
-                [](const std::vector<Argument>& arguments) { return bind_all(&name<double>, arguments); }, "" __VA_ARGS__});
+                [](const std::vector<Argument>& arguments) { return bind_all(&name<double>, arguments); }, signature});
 
 }  // namespace backpass

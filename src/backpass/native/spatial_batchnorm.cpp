@@ -101,6 +101,7 @@ void fold_batchnorm(Array<T> w_folded, Array<T> b_folded, Array<const T> w, Arra
         }
     });
 }
-BACKPASS_KERNEL(fold_batchnorm)
+BACKPASS_KERNEL(fold_batchnorm,
+                "w_folded(F, K..) b_folded(F) w(F, K..) b?(F) gamma(F) beta(F) mean(F) var(F) eps")
 
 }  // namespace backpass
