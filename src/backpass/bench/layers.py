@@ -90,7 +90,7 @@ GROUP = Group(
     same=layer_case.SAME,
     work=layer_case.work,
     quick=tuple(f"{name} medium both" for name in ("Affine", "BatchNorm", "GELU")),
-    full=tuple(name for name, (size, case) in ALL.items() if size != "large" or case.what == "forward"),
+    full=tuple(name for name, (size, case) in ALL.items() if size != "medium" or case.what == "forward"),
     full_sides=(
         "torch compile NCHW@1",
         "torch compile NCHW@all",
