@@ -22,7 +22,7 @@ void limit_multiply_add(Array<T> out, Array<double> flops, long rounds) {
         out[piece] = sum_lanes<T>(chain[0]) * T(1e-9);
     });
 }
-BACKPASS_KERNEL(limit_multiply_add)
+BACKPASS_KERNEL(limit_multiply_add, "out(n..) flops(1) rounds")
 
 // out = x, in the pieces that kernels take: faster than the C library's copy of larger ones at sizes just beyond the caches.
 template <class T>
@@ -31,6 +31,6 @@ void limit_copy(Array<T> out, Array<const T> x) {
         for (long i = begin; i < end; i += lanes<T>) store_some(&out[i], load_some(&x[i], end - i), end - i);
     });
 }
-BACKPASS_KERNEL(limit_copy)
+BACKPASS_KERNEL(limit_copy, "out(n..) x(n..)")
 
 }  // namespace backpass
