@@ -106,8 +106,9 @@ def time_step(step: Callable[[], object], seconds: float) -> list[float]:
 
 
 def rest() -> None:
-    """Wait until the threads of this process have come to rest: OpenBLAS's spin for 26 ms after a product, on cores that
-    the next side needs.
+    """Wait until the threads of this process have come to rest.
+
+    OpenBLAS's spin for 26 ms after a product, on cores that the next side needs.
 
     Examples
     --------
