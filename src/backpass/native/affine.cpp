@@ -31,7 +31,7 @@ BACKPASS_KERNEL(affine_backward)
 template <class T>
 void affine_relu_backward(Array<T> dx, Array<T> dw, Array<T> db, Array<T> dout, Array<const T> x, Array<const T> w,
                           Array<const T> out) {
-    parallel_ranges(out.size(), memory_grain, [&](long begin, long end) {
+    parallel_elements(out.size(), memory_grain, [&](long begin, long end) {
         for (long i = begin; i < end; i++) dout[i] = out[i] > 0 ? dout[i] : T(0);
     });
     Array<const T> upstream;
