@@ -22,15 +22,17 @@ model = bp.Model(bp.models.fully_connected({hidden}, classes=10, norm=bp.BatchNo
 bp.Trainer(model, data, epochs=1, batch_size=256, save_every_s=None).fit()
 """
 
-# The same in PyTorch, as sparing: pictures stay uint8, a batch is standardised when it is drawn.
+# The same in PyTorch, as sparing: pictures stay uint8 and are read file by file, a batch is standardised when it is drawn.
 TORCH = """
 import numpy as np, torch
 from torch import nn
-folder = {data_dir!r} + "/cifar-10-batches-bin/"
-rows = np.concatenate([np.fromfile(folder + "data_batch_%d.bin" % i, np.uint8).reshape(-1, 3073) for i in range(1, 6)])
-test = torch.from_numpy(np.fromfile(folder + "test_batch.bin", np.uint8))
-y, x = torch.from_numpy(rows[:, 0].astype(np.int64)), torch.from_numpy(rows[:, 1:].copy())
+files = [*("data_batch_%d.bin" % i for i in range(1, 6)), "test_batch.bin"]
+x, y = np.empty((60000, 3072), np.uint8), np.empty(60000, np.int64)
+for i, name in enumerate(files):
+    rows = np.fromfile({data_dir!r} + "/cifar-10-batches-bin/" + name, np.uint8).reshape(-1, 3073)
+    y[i * 10000 : (i + 1) * 10000], x[i * 10000 : (i + 1) * 10000] = rows[:, 0], rows[:, 1:]
 del rows
+x, y = torch.from_numpy(x), torch.from_numpy(y)
 sizes, parts = [3072, *{hidden}], []
 for d, m in zip(sizes, sizes[1:]):
     parts += [nn.Linear(d, m), nn.BatchNorm1d(m), nn.ReLU()]

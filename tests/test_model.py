@@ -25,6 +25,7 @@ needs_kernels = pytest.mark.skipif(not native.available, reason="the kernels are
 FLAT = [bp.ReLU(), bp.BatchNorm()]  # layers that take and give (N, D)
 FLAT += [getattr(bp, name)() for name in ("LayerNorm", "ELU", "GELU", "Tanh", "Flatten", "Swish") if hasattr(bp, name)]
 FLAT += [bp.Dropout(0.3)] if hasattr(bp, "Dropout") else []
+FLAT += [bp.Residual([bp.LayerNorm(), bp.ReLU(), bp.Dropout(0.2)]), bp.Residual([bp.BatchNorm()], [bp.GELU()])]
 
 
 @dataclass(frozen=True)
@@ -169,7 +170,9 @@ def test_every_fusion_equals_its_layers(pair, layer, shape, dtype):
     for name, value in vars(b.s).items():
         vars(model.s[0])[name][...] = value
     names = [p.name for p in [*model.plan(shape[0]).forward] if hasattr(p, "name")]
-    assert len(names) == 1, f"expected one fused call, got {names}"
+    assert len(names) == 1 or (layer.parts(shape) and names[-1] == "add_forward"), (
+        f"expected one fused call, got {names}"
+    )
     dscores = np.random.default_rng(0).standard_normal((shape[0], *model.output_shape))
     slow = bp.Model([layer, *others], shape[1:], dtype="float64", kernels=False)
     slow.params[...], slow.state[...] = model.params, model.state

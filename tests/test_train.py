@@ -107,6 +107,26 @@ def test_kernels_and_references_train_alike(data) -> None:
     np.testing.assert_allclose(runs[0].model.params, runs[1].model.params, rtol=1e-6, atol=1e-9)
 
 
+@pytest.mark.parametrize("kernels", [True, False])
+@pytest.mark.parametrize("name", ["SGD", "Nesterov", "RMSProp", "AdamW"])
+def test_a_measured_step_has_the_bits_of_any_other(data, name, kernels, monkeypatch) -> None:
+    monkeypatch.setattr("backpass.train.PIECE", 192)
+    found = []
+    for measure in (False, True):
+        model = bp.Model(
+            bp.models.fully_connected([37], classes=10, norm=bp.BatchNorm()), data.shape, seed=3, kernels=kernels
+        )
+        made = bp.Trainer(model, data, optimizer=getattr(bp, name)(lr=0.01), batch_size=50, clip_norm=0.5)
+        step = bp.train._Step(made, 50)
+        before = model.params.astype(np.float64)
+        step.run(np.arange(50), made.run, measure=measure)
+        found.append((model.params.tobytes(), model.state.tobytes()))
+    assert found[0] == found[1]
+    moved = np.linalg.norm(model.params - before)
+    assert step.update_ratio == pytest.approx(moved / np.linalg.norm(before), rel=1e-12)
+    assert step.gradient_norm == pytest.approx(np.linalg.norm(model.grads.astype(np.float64)), rel=1e-12)
+
+
 def test_each_epoch_visits_every_sample_once_in_a_new_order(data) -> None:
     seen: list[np.ndarray] = []
 

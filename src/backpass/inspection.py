@@ -43,7 +43,8 @@ def inspect_layers(model: Model, x: Array, y: Array, loss: Loss) -> dict[str, Ar
     >>> seen["activation_counts"].shape
     (3, 40)
     """
-    plan = model.inspection_plan(len(x))
+    rows: list[dict[str, Any]] = [{} for _ in model.layers]
+    plan = model.watched_plan(len(x), lambda which, i, array: rows[i].update(_describe(which, array)))
     if model.preprocess is None:
         plan.x[...] = x
     else:
@@ -54,31 +55,22 @@ def inspect_layers(model: Model, x: Array, y: Array, loss: Loss) -> dict[str, Ar
     model.grads[...] = 0
     for call in plan.backward:
         call()
-    rows = [_describe(out, dout) for out, dout in zip(plan.outs, plan.douts, strict=True)]
     return {name: np.array([row[name] for row in rows]) for name in rows[0]}
 
 
-def _describe(out: Array | None, dout: Array | None) -> dict[str, Any]:
-    assert out is not None
-    assert dout is not None
-    units = out.reshape(len(out), -1)
-    zero = units == 0
-    activation_counts, activation_edges = _histogram(out)
-    gradient_counts, gradient_edges = _histogram(dout)
-    return {
-        "activation_counts": activation_counts,
-        "activation_edges": activation_edges,
-        "activation_std": out.std(dtype=np.float64),
-        "gradient_counts": gradient_counts,
-        "gradient_edges": gradient_edges,
-        "gradient_std": dout.std(dtype=np.float64),
-        "zero_fraction": zero.mean(),
-        "dead_fraction": zero.all(axis=0).mean(),
-    }
+def _describe(which: str, array: Array) -> dict[str, Any]:
+    """Describe the output of a layer ("out") or its gradient ("dout")."""
+    name = "activation" if which == "out" else "gradient"
+    counts, edges = _histogram(array)
+    found = {f"{name}_counts": counts, f"{name}_edges": edges, f"{name}_std": array.std(dtype=np.float64)}
+    if which == "out":
+        zero = array.reshape(len(array), -1) == 0
+        found |= {"zero_fraction": zero.mean(), "dead_fraction": zero.all(axis=0).mean()}
+    return found
 
 
 def _histogram(values: Array) -> tuple[Array, Array]:
-    finite = values[np.isfinite(values)].astype(np.float64)
+    finite = values if np.isfinite(values).all() else values[np.isfinite(values)]
     low, high = (float(finite.min()), float(finite.max())) if finite.size else (0.0, 0.0)
     if low == high:
         low, high = low - 0.5, high + 0.5

@@ -11,7 +11,7 @@ which array lies where and strings the layers' bound calls into programs; after 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -21,23 +21,14 @@ import numpy as np
 from . import native
 from .arena import Wanted, aligned_bytes, aligned_vector, carve, place
 from .errors import ArgumentError, BackpassError, DTypeError, ShapeError
-from .layers.base import Array, Cache, Call, Declared, Layer, Shape, require
-from .layers.fusion import FUSIONS, Fusion
+from .layers.base import Array, Cache, Call, Declared, Layer, Shape, Steps, require
+from .layers.fusion import bind_backward, bind_forward, bind_infer, unit_reads, units_of
 
 if TYPE_CHECKING:
     from .data.preprocess import Preprocess
 
 GROUPS = ("weight", "bias", "gamma", "beta")
 INFER_BATCH = 256  # rows per prediction program: enough to fill the kernels, little memory
-
-
-@dataclass(frozen=True)
-class Unit:
-    """What runs as one: a layer, or two layers that a fused kernel computes together."""
-
-    first: int
-    last: int
-    fusion: Fusion | None = None
 
 
 @dataclass
@@ -332,6 +323,19 @@ class Model:
         """Return a plan that fuses nothing and keeps every activation and gradient, to look at."""
         return self._make_plan(batch, input_gradient=True, fuse=False, keep=True)
 
+    def watched_plan(self, batch: int, look: Callable[[str, int, Array], object]) -> Plan:
+        """Return a plan that fuses nothing and calls `look` on every array as it is computed; it keeps none of them.
+
+        Parameters
+        ----------
+        batch : int
+            N.
+        look : function
+            Called with "out" or "dout", the number of the layer, and the array (only valid during the call).
+        """
+        self._current = None  # the plan may lie where the last forward's activations do
+        return self._make_plan(batch, input_gradient=False, fuse=False, keep=False, look=look)
+
     def _declare(self, batch: int) -> Iterator[tuple[Shape, Declared]]:
         """Yield each layer's input shape and declaration; a misfit says where it is."""
         x: Shape = (batch, *self.input_shape)
@@ -348,27 +352,22 @@ class Model:
         after = f", after {type(self.layers[i - 1]).__name__}" if i else ", the first"
         return message.replace(f"{name}:", f"{name} (layer {i}{after}):", 1)
 
-    def _units(self, *, fuse: bool) -> list[Unit]:
-        units: list[Unit] = []
-        i = 0
-        while i < len(self.layers):
-            pair = tuple(type(layer) for layer in self.layers[i : i + 2])
-            if fuse and self.kernels and pair in FUSIONS:
-                units.append(Unit(i, i + 1, FUSIONS[pair]))
-                i += 2
-            else:
-                units.append(Unit(i, i))
-                i += 1
-        return units
-
-    def _make_plan(self, batch: int, *, input_gradient: bool, fuse: bool, keep: bool) -> Plan:
+    def _make_plan(
+        self,
+        batch: int,
+        *,
+        input_gradient: bool,
+        fuse: bool,
+        keep: bool,
+        look: Callable[[str, int, Array], object] | None = None,
+    ) -> Plan:
         shapes, declared = zip(*self._declare(batch), strict=True)
         for i, (layer, shape) in enumerate(zip(self.layers, shapes, strict=True)):
             try:
                 layer.check_batch(shape)
             except ShapeError as error:
                 raise ShapeError(self._located(i, str(error))) from None
-        units = self._units(fuse=fuse)
+        units = units_of(self.layers, fuse=fuse and self.kernels)
         views = [u.fusion is None and self.layers[u.first].is_view(training=True) for u in units]
 
         # When is what alive? Unit i runs forward at time i and backward at time 2U - i; the loss runs at U.
@@ -387,17 +386,15 @@ class Model:
         outs_at: list[int] = []  # per unit; a view has the index of the array that it views
         for i, unit in enumerate(units):
             source = outs_at[-1] if i else x_at
-            native_unit = self._has_kernels(unit)
-            reads = unit.fusion.reads if unit.fusion else declared[unit.first].reads
+            reads = unit_reads(unit, self.layers, declared, kernels=self.kernels)
             stretch(source, i)
-            if not views[i] and ("x" in reads or not native_unit):
+            if not views[i] and "x" in reads:
                 stretch(source, 2 * U - i)
             if views[i]:
                 outs_at.append(source)
             else:
                 out = declared[unit.last].out
-                keeps_out = "out" in reads or not native_unit
-                outs_at.append(want(out, i, 2 * U - i if keeps_out else i))
+                outs_at.append(want(out, i, 2 * U - i if "out" in reads else i))
         stretch(outs_at[-1], U)
         douts_at = [0] * U
         for i in reversed(range(U)):
@@ -415,13 +412,19 @@ class Model:
         caches_at: list[dict[str, int]] = [{} for _ in self.layers]
         for i, unit in enumerate(units):
             for j in range(unit.first, unit.last + 1):
-                last = 2 * U if declared[j].state else 2 * U - i  # the update, after the backward, reads it once more
+                updates = declared[j].updates  # the update, after the backward, reads these once more
+                if updates is None:
+                    updates = tuple(declared[j].cache) if declared[j].state else ()
                 for name, spec in declared[j].cache.items():
                     shape, dtype = spec if spec and isinstance(spec[-1], str) else (spec, self.dtype)
-                    caches_at[j][name] = want(shape, i, last, dtype)
+                    caches_at[j][name] = want(shape, i, 2 * U if name in updates else 2 * U - i, dtype)
+                if declared[j].forward_scratch:
+                    caches_at[j]["forward_scratch"] = want((declared[j].forward_scratch,), i, i)
+                if declared[j].backward_scratch:
+                    caches_at[j]["backward_scratch"] = want((declared[j].backward_scratch,), 2 * U - i, 2 * U - i)
 
         offsets, size_bytes = place(wanted)
-        if keep:
+        if keep or (look and len(self._arena) < size_bytes):
             memory = aligned_bytes(size_bytes)
         else:
             if len(self._arena) < size_bytes:
@@ -448,7 +451,7 @@ class Model:
             arena_bytes=size_bytes,
         )
         x = plan.x
-        pending: list[Call] = []
+        pending: list[list[Call]] = []
         for i, unit in enumerate(units):
             out = arrays[outs_at[i]].reshape(declared[unit.last].out)
             dout = arrays[douts_at[i]].reshape(out.shape)
@@ -457,45 +460,29 @@ class Model:
                 dx = arrays[douts_at[i - 1]].reshape(x.shape)
             plan.outs[unit.last], plan.douts[unit.last] = out, dout
             if not views[i]:
-                forward, backward = self._bind(unit, out, dout, x, dx, caches)
-                plan.forward.append(forward)
-                if dx is not None or any(vars(self.p[j]) for j in range(unit.first, unit.last + 1)):
-                    pending.append(backward)
+                net = (unit, self.layers)
+                forward = bind_forward(*net, out, x, self.p, self.s, caches, kernels=self.kernels)
+                plan.forward += _steps(forward)
+                if dx is not None or any(vars(p) for p in self.p[unit.span]):
+                    backward = bind_backward(*net, dx, dout, x, out, self.p, self.g, caches, kernels=self.kernels)
+                    pending.append(_steps(backward))
+            if look:  # the backward runs from the end: before the unit's own
+                plan.forward.append(partial(look, "out", unit.last, out))
+                pending.append([partial(look, "dout", unit.last, dout)])
             for j in range(unit.first, unit.last + 1):
                 layer, s, c = self.layers[j], self.s[j], caches[j]
                 if vars(s):
                     update = layer.update_kernel(s, c) if self.kernels and layer.has_kernels() else None
-                    plan.update.append(update or partial(layer.update, s, c))
+                    plan.update += _steps(update or partial(layer.update, s, c))
             x = out
-        plan.backward = pending[::-1]
+        plan.backward = [call for steps in reversed(pending) for call in steps]
         return plan
-
-    def _has_kernels(self, unit: Unit) -> bool:
-        return unit.fusion is not None or (self.kernels and self.layers[unit.first].has_kernels())
-
-    def _bind(
-        self, unit: Unit, out: Array, dout: Array, x: Array, dx: Array | None, caches: list[Cache]
-    ) -> tuple[Call, Call]:
-        i, layer = unit.first, self.layers[unit.first]
-        p, g, s, c = self.p[i], self.g[i], self.s[i], caches[i]
-        if unit.fusion:
-            span = slice(unit.first, unit.last + 1)
-            parts = (self.layers[span], self.p[span], self.g[span], self.s[span], caches[span])
-            return unit.fusion.forward(out, x, *parts), unit.fusion.backward(dx, dout, x, out, *parts)
-        forward = backward = None
-        if self._has_kernels(unit):
-            forward = layer.forward_kernel(out, x, p, s, c)
-            backward = layer.backward_kernel(dx, dout, x, out, p, g, c)
-        return (
-            forward or partial(layer.reference_forward, out, x, p, s, c),
-            backward or partial(layer.reference_backward, dx, dout, p, g, c),
-        )
 
     def _infer_plan(self, batch: int) -> tuple[Array, Array, Any]:
         if batch in self._infer_plans:
             return self._infer_plans[batch]
         shapes, declared = zip(*self._declare(batch), strict=True)
-        units = self._units(fuse=True)
+        units = units_of(self.layers, fuse=self.kernels)
         wanted = [Wanted(shapes[0], self.dtype, 0, 0)]
         at: list[int] = [0]
         for i, unit in enumerate(units):
@@ -506,6 +493,11 @@ class Model:
             else:
                 wanted.append(Wanted(declared[unit.last].out, self.dtype, i, i + 1))
                 at.append(len(wanted) - 1)
+        scratch_at = {}
+        for i, unit in enumerate(units):
+            if size := declared[unit.first].infer_scratch:
+                wanted.append(Wanted((size,), self.dtype, i, i))
+                scratch_at[unit.first] = len(wanted) - 1
         offsets, size_bytes = place(wanted)
         if len(self._infer_arena) < size_bytes:
             self._infer_arena = aligned_bytes(size_bytes)
@@ -515,17 +507,13 @@ class Model:
         arrays = carve(self._infer_arena, wanted, offsets)
         calls: list[Call] = []
         x = arrays[0]
+        scratch = [Cache() for _ in self.layers]
+        for j, k in scratch_at.items():
+            scratch[j].infer_scratch = arrays[k]
         for i, unit in enumerate(units):
-            j, layer = unit.first, self.layers[unit.first]
             out = arrays[at[i + 1]].reshape(declared[unit.last].out)
             if at[i + 1] != at[i]:
-                call: Call | None = None
-                if unit.fusion:
-                    span = slice(unit.first, unit.last + 1)
-                    call = unit.fusion.infer(out, x, self.layers[span], self.p[span], self.s[span])
-                elif self._has_kernels(unit):
-                    call = layer.infer_kernel(out, x, self.p[j], self.s[j])
-                calls.append(call or partial(layer.reference_infer, out, x, self.p[j], self.s[j]))
+                calls += _steps(bind_infer(unit, self.layers, out, x, self.p, self.s, scratch, kernels=self.kernels))
             x = out
         self._infer_plans[batch] = (arrays[0], x, native.Program(calls))
         return self._infer_plans[batch]
@@ -562,18 +550,17 @@ class Model:
         >>> print(bp.Model([bp.Affine(3)], (4,)).summary().splitlines()[0])
         layer              output                 parameters  runs as
         """
-        lines = [f"{'layer':<18} {'output':<22} {'parameters':>10}  runs as"]
-        fused = {j for unit in self._units(fuse=True) if unit.fusion for j in range(unit.first + 1, unit.last + 1)}
+        rows = [("layer", "output", "parameters", "runs as")]
+        fused = {u.last for u in units_of(self.layers, fuse=self.kernels) if u.fusion}
         for i, (layer, (x, d)) in enumerate(zip(self.layers, self._declare(batch), strict=True)):
-            count = sum(int(np.prod(p.shape)) for p in d.params.values())
-            if i in fused:
-                how = "fused with the layer above"
-            elif layer.is_view(training=True):
-                how = "a view"
-            else:
-                how = layer.runs_as(x) if self.kernels and layer.has_kernels() else "NumPy reference"
-            name = f"{i} {type(layer).__name__}"
-            lines.append(f"{name:<18} {'(' + ', '.join(map(str, ('N', *d.out[1:]))) + ')':<22} {count:>10,}  {how}")
+            rows.append(self._summary_row(f"{i} {type(layer).__name__}", layer, x, d, fused=i in fused))
+            inner = layer.parts(x)
+            fused_inner = _fused_parts(inner) if self.kernels else set()
+            for name, part, shape in inner:
+                words = f"   {name} {type(part).__name__}"
+                rows.append(self._summary_row(words, part, shape, part.declare(shape), fused=name in fused_inner))
+        width = max(18, *(len(row[0]) for row in rows))
+        lines = [f"{name:<{width}} {out:<22} {count:>10}  {how}" for name, out, count, how in rows]
         plan = self.plan(batch, input_gradient=False)
         lines.append(
             f"{self.params.size:,} parameters, {self.state.size:,} running statistics, {self.dtype.name}; batch {batch}: "
@@ -583,10 +570,35 @@ class Model:
         )
         return "\n".join(lines)
 
+    def _summary_row(
+        self, name: str, layer: Layer, x: Shape, declared: Declared, *, fused: bool
+    ) -> tuple[str, str, str, str]:
+        if fused:
+            how = "fused with the layer above"
+        elif layer.is_view(training=True):
+            how = "a view"
+        else:
+            how = layer.runs_as(x) if self.kernels and layer.has_kernels() else "NumPy reference"
+        count = sum(int(np.prod(p.shape)) for p in declared.params.values())
+        return name, f"({', '.join(map(str, ('N', *declared.out[1:])))})", f"{count:,}", how
+
     def __repr__(self) -> str:
         return (
             f"Model({list(self.layers)!r}, input_shape={self.input_shape}, seed={self.seed}, dtype={self.dtype.name!r})"
         )
+
+
+def _fused_parts(parts: Sequence[tuple[str, Layer, Shape]]) -> set[str]:
+    """Return the names of the inner layers that run in the kernel of the one before them."""
+    found: set[str] = set()
+    for chain in dict.fromkeys(name.rpartition(".")[0] for name, _, _ in parts):
+        inner = [(name, layer) for name, layer, _ in parts if name.rpartition(".")[0] == chain]
+        found |= {inner[u.last][0] for u in units_of([layer for _, layer in inner]) if u.fusion}
+    return found
+
+
+def _steps(call: Call) -> list[Call]:
+    return [step for _, step in call] if isinstance(call, Steps) else [call]
 
 
 def _run(calls: Sequence[Call]) -> None:

@@ -3,10 +3,10 @@
     run = bp.Trainer(model, data, optimizer=bp.Adam(lr=1e-3), epochs=20, batch_size=64, out="runs/digits").fit()
     run.history["val_accuracy"], run.best
 
-The position of a run is one integer, the step.  The order of samples is a function of (seed, epoch), dropout of (seed,
-layer, step, element), the learning rate of the step; nothing else is random.  A checkpoint holds the rest: parameters,
-optimizer, running statistics, history and the best so far.  So a run that is killed and resumed, with whatever number
-of threads, ends with the same bits as one that was not.
+The position of a run is one integer, the step.  The order of samples is a function of (seed, epoch), augmentation of (seed,
+epoch, sample), dropout of (seed, layer, step, element), the learning rate of the step; nothing else is random.  A
+checkpoint holds the rest: parameters, optimizer, running statistics, history and the best so far.  So a run that is killed
+and resumed, with whatever number of threads, ends with the same bits as one that was not.
 """
 
 from __future__ import annotations
@@ -26,7 +26,8 @@ import numpy as np
 
 from . import checkpoint, native
 from .callbacks import Callback, as_callbacks
-from .data import Dataset, Preprocess, Split, load, order
+from .data import Augmentation, Dataset, Preprocess, Split, augmented, load, order
+from .data.augment import as_augmentations
 from .errors import ArgumentError, CheckpointError, DivergenceError
 from .history import History
 from .inspection import inspect_layers
@@ -41,6 +42,7 @@ from .spec import from_spec, to_spec
 CHECKPOINT = "checkpoint.npz"
 INSPECTED_SAMPLES = 256
 TICK_S = 0.1
+PIECE = 65536  # parameters
 
 
 class Run:
@@ -142,8 +144,11 @@ class Trainer:
     preprocess : str or Preprocess
         Fitted on the training data and kept with the model: "none", "scale", "mean-image", "per-channel", "standardise",
         "pca", "zca".
+    augment : sequence of Augmentation
+        Done to the training samples while batches are gathered, before the preprocessing, such as
+        ``[bp.data.Flip(), bp.data.Translate(2)]``.
     seed : int
-        Decides the order of the samples.
+        Decides the order of the samples, and the augmentation.
     out : str or Path, optional
         Folder for checkpoint and history; None keeps everything in memory.
     overwrite : bool
@@ -192,6 +197,7 @@ class Trainer:
         reg: float = 0.0,
         clip_norm: float | None = None,
         preprocess: str | Preprocess = "standardise",
+        augment: Sequence[Augmentation] = (),
         seed: int = 0,
         out: str | Path | None = None,
         overwrite: bool = False,
@@ -240,6 +246,7 @@ class Trainer:
         self.out = None if out is None else Path(out)
         self.callbacks = as_callbacks(callbacks)
         self.note = to_spec(dict(note or {}))
+        self.augment = as_augmentations(self, augment, data.shape)
 
         for split in (data.train, data.val, data.test):
             if len(split):
@@ -277,7 +284,7 @@ class Trainer:
         self.slots = optimizer.new_slots(model.params)
         self.best_params, self.best_state = np.zeros(0, model.dtype), np.zeros(0, model.dtype)
         self.run = Run(self)
-        self._reader = _Reader(data.train, fitted, model.dtype)
+        self._reader = _Reader(data.train, fitted, model.dtype, self.augment, self.seed)
 
     # -- the loop ---------------------------------------------------------------------------------------------------
 
@@ -379,7 +386,7 @@ class Trainer:
         }
         inspected = None
         if self.inspect:
-            few = some[:INSPECTED_SAMPLES]
+            few = some[: min(INSPECTED_SAMPLES, self.batch_size)]  # so that it needs no more memory than a step
             inspected = inspect_layers(self.model, train.x[few], train.y[few], self.loss)
         run.history.add_epoch(row, inspected)
         sign = -1 if self.monitor.endswith("loss") else 1
@@ -449,6 +456,7 @@ class Trainer:
             "batch_size",
             "reg",
             "clip_norm",
+            "augment",
             "seed",
             "monitor",
             "patience",
@@ -537,30 +545,42 @@ class Trainer:
 
 
 class _Reader:
-    """Reads training batches: gathers rows and preprocesses them into the model's input."""
+    """Reads training batches: gathers rows, augments and preprocesses them into the model's input."""
 
-    def __init__(self, split: Split, preprocess: Preprocess, dtype: np.dtype) -> None:
+    def __init__(
+        self, split: Split, preprocess: Preprocess, dtype: np.dtype, augment: Sequence[Augmentation], seed: int
+    ) -> None:
         self.y = split.y
         self.x = split.x if split.x.dtype == np.uint8 else np.ascontiguousarray(split.x, dtype)
         self.preprocess = preprocess
         self.shift = np.ascontiguousarray(preprocess.shift, dtype)
         self.scale = np.ascontiguousarray(preprocess.scale, dtype)
         self.matrix = None if preprocess.matrix is None else np.ascontiguousarray(preprocess.matrix, dtype)
+        self.augment = augment
+        self.codes = np.array([one.code() for one in augment], np.float64).reshape(-1, 2)
+        self.random = np.array([seed, 0], np.uint64)  # seed and epoch; the loop writes the epoch
 
     def calls(self, into: Array, indices: Array) -> list[Call]:
         """Return the calls that fill `into` with the samples at `indices`."""
         if not native.available:
             return [partial(self._fill, into, indices)]
-        gather = native.gather_bytes if self.x.dtype == np.uint8 else native.gather_reals
-        if self.matrix is None:
-            return [gather(into, self.x, indices, self.shift, self.scale)]
-        plain = np.empty((len(indices), self.matrix.shape[0]), into.dtype)
-        rows = into.reshape(len(indices), -1)
-        product = native.matrix_product(rows, plain, self.matrix, 0, 0)
-        return [gather(plain, self.x, indices, self.shift, self.scale), product]
+        plain = into if self.matrix is None else np.empty((len(indices), self.matrix.shape[0]), into.dtype)
+        kind = "bytes" if self.x.dtype == np.uint8 else "reals"
+        arguments = (plain, self.x, indices, self.shift, self.scale)
+        if self.augment:
+            calls = [getattr(native, f"augment_{kind}")(*arguments, self.random, self.codes)]
+        else:
+            calls = [getattr(native, f"gather_{kind}")(*arguments)]
+        if self.matrix is not None:
+            calls.append(native.matrix_product(into.reshape(len(indices), -1), plain, self.matrix, 0, 0))
+        return calls
 
     def _fill(self, into: Array, indices: Array) -> None:
-        self.preprocess.apply(self.x[indices], out=into)
+        x = self.x[indices]
+        if self.augment:
+            seed, epoch = map(int, self.random)
+            x = augmented(x, self.augment, seed=seed, epoch=epoch, samples=indices, fill=self.shift)
+        self.preprocess.apply(x, out=into)
 
 
 class _Step:
@@ -592,23 +612,33 @@ class _Step:
             )
         self.gradients = native.Program(calls)
 
-        calls = []
+        self.clip: list[Call] = []
         if trainer.clip_norm:
-            calls.append(clip_norm(self.control, self.norm, model.grads, trainer.clip_norm, kernels=model.kernels))
-        for group, where in _merged_groups(model, trainer.optimizer):
-            w, dw = model.params[where], model.grads[where]
-            slots = {name: slot[where] for name, slot in trainer.slots.items()}
-            options = trainer.optimizer.options(group)
-            if model.kernels:
-                calls.append(trainer.optimizer.kernel(w, dw, slots, self.control, options))
-            else:
-                calls.append(partial(trainer.optimizer.reference_step, w, dw, slots, self.control, options))
-        self.change = native.Program([*calls, *plan.update])
+            self.clip = [clip_norm(self.control, self.norm, model.grads, trainer.clip_norm, kernels=model.kernels)]
+        self.groups = list(_merged_groups(model, trainer.optimizer))
+        changes = [self._change(group, where) for group, where in self.groups]
+        self.change = native.Program([*self.clip, *changes, *plan.update])
+
+    def _change(self, group: str, where: slice) -> Call:
+        """Return the call of the optimizer that changes a piece of the parameters."""
+        trainer, model = self.trainer, self.trainer.model
+        slots = {name: slot[where] for name, slot in trainer.slots.items()}
+        arguments = (
+            model.params[where],
+            model.grads[where],
+            slots,
+            self.control,
+            trainer.optimizer.options(group),
+        )
+        if model.kernels:
+            return trainer.optimizer.kernel(*arguments)
+        return partial(trainer.optimizer.reference_step, *arguments)
 
     def run(self, rows: Array, run: Run, *, measure: bool) -> float:
         """Make the step on the samples `rows`; `measure` also takes the norms of gradient and update."""
         trainer, model = self.trainer, self.trainer.model
         self.indices[...] = rows
+        trainer._reader.random[1] = run.epoch
         np.take(trainer.data.train.y, rows, axis=0, out=self.y)
         model.step = run.step
         self.control[0] = trainer.optimizer.lr * trainer.schedule(run.step, run.total_steps)
@@ -617,14 +647,31 @@ class _Step:
         loss = float(self.loss[0])
         if not math.isfinite(loss):
             raise DivergenceError(self._diagnosis(run.step, f"the loss is {loss}"))
-        before = model.params.copy() if measure else None
-        self.change.run()
+        if measure:
+            self._change_and_measure()
+        else:
+            self.change.run()
         if self.control[3] != 0:
             raise DivergenceError(self._diagnosis(run.step, "a gradient or parameter is not finite"))
-        if before is not None:
-            self.gradient_norm = _norm(model.grads)
-            self.update_ratio = _norm(model.params, before) / max(_norm(before), 1e-30)
         return loss
+
+    def _change_and_measure(self) -> None:
+        """Do what `change` does piece by piece: to measure it, no copy of all parameters is needed."""
+        params, grads = self.trainer.model.params, self.trainer.model.grads
+        squares = np.zeros(3)  # of the parameters, their change, and the gradient
+        for call in self.clip:
+            call()
+        for group, where in self.groups:
+            for start in range(where.start, where.stop, PIECE):
+                piece = slice(start, min(start + PIECE, where.stop))
+                before = params[piece].astype(np.float64)
+                self._change(group, piece)()
+                for i, vector in enumerate((before, params[piece] - before, grads[piece].astype(np.float64))):
+                    squares[i] += np.square(vector).sum()  # NumPy's pairwise sum: one value for any number of threads
+        for call in self.plan.update:
+            call()
+        length, change, self.gradient_norm = np.sqrt(squares).tolist()
+        self.update_ratio = change / max(length, 1e-30)
 
     def _diagnosis(self, step: int, what: str) -> str:
         """Say in words where numbers first went wrong in this step, layer by layer."""
@@ -834,17 +881,6 @@ def save_model(model: Model, path: str | Path) -> None:
 
 def _whole(value: object, least: int) -> bool:
     return isinstance(value, (int, np.integer)) and not isinstance(value, bool) and bool(value >= least)
-
-
-def _norm(vector: Array, minus: Array | None = None) -> float:
-    """Return the length of a vector, or of a difference, in float64 and without a copy of the whole."""
-    total = 0.0
-    for start in range(0, len(vector), 65536):
-        piece = vector[start : start + 65536].astype(np.float64)
-        if minus is not None:
-            piece -= minus[start : start + 65536]
-        total += float(np.square(piece).sum())  # NumPy's pairwise sum: one value, whatever the number of threads
-    return math.sqrt(total)
 
 
 def _merged_groups(model: Model, optimizer: Optimizer) -> Iterator[tuple[str, slice]]:

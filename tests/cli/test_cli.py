@@ -332,6 +332,18 @@ def test_info_and_version(typed):
     assert typed("--version")[1] == f"backpass {bp.__version__}\n"
 
 
+def test_augment_is_drawn_and_trained_with(typed, tmp_path):
+    assert typed("data", "show", "digits", "--augment", "flip,translate:1")[0] == 0
+    with Image.open("augmented.png") as shown:
+        assert shown.size[0] > 500
+    made = typed("train", "digits", *SMALL, "--augment", "translate:1,cutout:2", "--out", tmp_path / "run")
+    assert made[0] == 0
+    assert "Translate" in made[1]  # among the settings
+    _, manifest = bp.train.load_run(tmp_path / "run")
+    assert [one["type"] for one in manifest["trainer"]["augment"]] == ["data.Translate", "data.Cutout"]
+    assert "such as flip,translate:2" in typed("train", "digits", "--augment", "spin")[2]
+
+
 def test_help_shows_every_option_with_its_default(typed):
     status, out, _ = typed("train", "--help")
     assert status == 0
@@ -354,6 +366,33 @@ def test_every_command_has_help(command, typed):
     assert (status, "Usage: backpass" in out) == (0, True)
 
 
+NETS = {
+    "three-layer-convnet": ("", "Conv ReLU MaxPool Affine ReLU Affine"),
+    "convnet": (
+        "--spec 8-pool-8k5s2-drop-fc9 --norm none --drop-prob 0.1 --activation gelu",
+        "Conv GELU MaxPool Conv GELU Dropout Affine GELU Dropout Affine",
+    ),
+    "resnet": (
+        "--depth 8 --width 8 --norm group --preactivation",
+        "Conv GroupNorm ReLU Residual GroupNorm ReLU Residual GroupNorm ReLU Residual GroupNorm ReLU GlobalAveragePool Affine",
+    ),
+}
+
+
+@pytest.mark.parametrize("net", NETS)
+def test_every_net_trains_resumes_and_predicts(typed, tmp_path, net):
+    options, kinds = NETS[net]
+    few = "--epochs 1 --train-samples 60 --val 30 --test 30 --batch-size 20 --out r --no-report -q"
+    assert typed("train", "digits", "--model", net, *options.split(), *few.split()) == (0, "", "")
+    _, manifest = bp.train.load_run(tmp_path / "r")
+    assert " ".join(layer["type"] for layer in manifest["model"]["layers"]) == kinds
+    assert manifest["trainer"]["schedule"]["type"] == "schedule.OneCycle"
+    assert typed("train", "--resume", "r", "--epochs", 2, "--no-report", "-q") == (0, "", "")
+    status, out, _ = typed("evaluate", "r")
+    assert (status, "accuracy" in out) == (0, True)
+    assert bp.load_model(tmp_path / "r/checkpoint.npz").layers == bp.spec.from_spec(manifest["model"]["layers"])
+
+
 # -- errors ----------------------------------------------------------------------------------------------------------
 
 
@@ -364,6 +403,12 @@ def test_every_command_has_help(command, typed):
         ("train digits --hidden 1,x", 1, "--hidden: expected widths"),
         ("train digits --hidden 0", 1, "width"),
         ("train digits --norm spectral", 1, "--norm: expected one of none, batch, layer"),
+        ("train digits --model perceptron", 1, "--model: expected one of fully-connected"),
+        ("train digits --model resnet --hidden 10", 1, "--hidden: belongs to --model fully-connected"),
+        ("train digits --depth 20", 1, "--depth: belongs to --model vgg, resnet"),
+        ("train digits --model resnet --norm layer", 1, "--norm: expected one of none, batch, group"),
+        ("train digits --model resnet --depth 21", 1, "depth: expected 18, 34"),
+        ("train digits --model convnet --spec 8-pol", 1, "'pol'"),
         ("train digits --activation softplus", 1, "--activation: expected one of relu"),
         ("train digits --optimizer lion", 1, "optimizer: expected one of"),
         ("train digits --optimizer adam:beta=1", 1, "expected options among"),

@@ -48,7 +48,7 @@ class Bound:
     def infer(self) -> Array:
         """Predict into an array of its own and return it."""
         out = np.full_like(self.out, np.nan)
-        call = self.path == "kernel" and self.layer.infer_kernel(out, self.x, self.p, self.s)
+        call = self.path == "kernel" and self.layer.infer_kernel(out, self.x, self.p, self.s, self.c)
         (call or partial(self.layer.reference_infer, out, self.x, self.p, self.s))()
         return out
 
@@ -63,14 +63,19 @@ class Bound:
 
     def saved(self) -> dict[str, Array]:
         """What a backward may only read, by name: the output, the declared cache and, of a reference, its own."""
-        return {"out": self.out} | _named("cache", self.c) | _named("saved", getattr(self.c, "reference", Cache()))
+        found = {"out": self.out} | _named("cache", self.c) | _named("saved", getattr(self.c, "reference", Cache()))
+        return {name: array for name, array in found.items() if not name.endswith("_scratch")}
+
+    def cached(self) -> set[str]:
+        """The names of what is declared as cache, as `results` gives them."""
+        return {f"cache.{name}" for name in self.declared.cache}
 
     def results(self) -> dict[str, Array]:
         """Run everything once; return a copy of every array that came out, by name."""
         predicted = self.infer()
         self.forward()
         found = {"out": self.out.copy(), "infer": predicted}
-        found |= {name: array.copy() for name, array in _named("cache", self.c).items() if name != "cache.random"}
+        found |= {name: array.copy() for name, array in _named("cache", self.c).items() if name in self.cached()}
         self.backward()
         found["dx"] = self.dx.copy()
         found |= {name: array.copy() for name, array in _named("d", self.g).items()}
@@ -131,6 +136,9 @@ def bind(
     for name, spec in declared.cache.items():
         shape, kind = spec if spec and isinstance(spec[-1], str) else (spec, dtype)
         setattr(c, name, np.full(shape, fill if np.dtype(kind).kind == "f" else 1, kind))
+    for name in ("forward_scratch", "backward_scratch", "infer_scratch"):
+        if size := getattr(declared, name):
+            setattr(c, name, np.full(size, fill, dtype))
     if declared.random:
         c.random = np.array([seed + 5, 3, 7], np.uint64)
     return Bound(

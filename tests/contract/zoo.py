@@ -84,7 +84,7 @@ class PlainNorm(bp.BatchNorm):
 
         return run
 
-    def infer_kernel(self, out: Array, x: Array, p: Any, s: Any) -> Call:
+    def infer_kernel(self, out: Array, x: Array, p: Any, s: Any, c: Any) -> Call:
         return lambda: self.reference_infer(out, x, p, s)
 
     def update_kernel(self, s: Any, c: Any) -> Call:
@@ -387,11 +387,11 @@ def sum_per_thread(self: Any, out: Array, x: Array, p: Any, s: Any, c: Any) -> N
     c.mean[...] = sum(part.sum(axis=0) for part in parts) / len(x)
 
 
-def norm_infer_kernel_batch(self: Any, out: Array, x: Array, p: Any, s: Any) -> Call:
+def norm_infer_kernel_batch(self: Any, out: Array, x: Array, p: Any, s: Any, c: Any) -> Call:
     return lambda: _overwrite(out, batchnorm.batchnorm_forward(x, p.gamma, p.beta, eps=self.eps)[0])
 
 
-def norm_infer_kernel_updates(self: Any, out: Array, x: Array, p: Any, s: Any) -> Call:
+def norm_infer_kernel_updates(self: Any, out: Array, x: Array, p: Any, s: Any, c: Any) -> Call:
     def run() -> None:
         self.reference_infer(out, x, p, s)
         s.mean[...] = x.mean(axis=0)

@@ -244,6 +244,29 @@ def test_defect_9_a_mask_has_the_dtype_of_x():
     )
 
 
+def test_defect_10_lambdas_that_ignore_their_argument_still_work():
+    x, gamma, beta = randn(2, 6, 4, 5), *(a.copy() for a in GROUP)
+    out, cache = layers.spatial_groupnorm_forward(x, gamma, beta, 2, {})
+    dout = randn(*out.shape, seed=3)
+    _, dgamma, dbeta = layers.spatial_groupnorm_backward(dout, cache)
+    for array, gradient in ((gamma, dgamma), (beta, dbeta)):
+        before = array.copy()
+        numeric = eval_numerical_gradient_array(
+            lambda a: layers.spatial_groupnorm_forward(x, gamma, beta, 2, {})[0], array, dout
+        )
+        np.testing.assert_allclose(gradient, numeric, atol=1e-8)
+        np.testing.assert_array_equal(array, before)
+
+    def breaks(_):
+        raise KeyError
+
+    for function in (eval_numerical_gradient, lambda f, a: eval_numerical_gradient_array(f, a, dout)):
+        before = gamma.copy()
+        with pytest.raises(KeyError):
+            function(breaks, gamma)
+        np.testing.assert_array_equal(gamma, before)
+
+
 def test_defect_13_running_statistics_start_at_zero_as_the_contract_says():
     settings = {"mode": "train"}
     x = randn(200, 3) + 5

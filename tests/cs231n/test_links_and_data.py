@@ -72,6 +72,14 @@ def test_defect_12_batches_of_any_length_are_read_without_unpickling(data_dir, t
     assert y.shape == (10000,)
 
 
+def test_defect_12_numpy_is_left_as_it_is_and_nothing_old_is_needed():
+    code = "import numpy, sys, importlib; before = numpy.load\nfrom backpass.cs231n.links import MODULES\n"
+    code += "for name in MODULES: importlib.import_module('backpass.cs231n.' + name)\n"
+    code += "assert numpy.load is before; print(sorted({'future', 'past', 'six', 'torch'} & set(sys.modules)))"
+    run = subprocess.run([sys.executable, "-c", code], env=ENVIRONMENT, capture_output=True, text=True, check=True)
+    assert run.stdout.strip() == "[]"
+
+
 def test_get_cifar10_data(data_dir):
     data = data_utils.get_CIFAR10_data(500, 100, 50, root=data_dir)
     assert data["X_train"].shape == (500, 3, 32, 32)

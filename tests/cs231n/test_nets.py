@@ -14,7 +14,7 @@ from backpass.cs231n.classifiers.cnn import ThreeLayerConvNet
 from backpass.cs231n.classifiers.fc_net import FullyConnectedNet, TwoLayerNet
 from backpass.cs231n.gradient_check import eval_numerical_gradient
 from backpass.cs231n.layer_utils import affine_relu_backward, affine_relu_forward, conv_relu_pool_forward
-from backpass.cs231n.layers import affine_backward, affine_forward, dropout_forward, softmax_loss
+from backpass.cs231n.layers import affine_backward, affine_forward, dropout_forward, layernorm_forward, softmax_loss
 from backpass.cs231n.solver import Solver
 from backpass.errors import CheckpointError
 
@@ -159,6 +159,34 @@ def test_defect_7_a_dropout_seed_does_not_repeat_the_batches():
     assert len({X.tobytes() for X in batches}) == len(batches) > 5
 
 
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_defect_9_a_net_computes_in_its_own_dtype(dtype):
+    X, y = np.random.default_rng(0).standard_normal((3, 3, 8, 8)), np.array([0, 1, 2])
+    for given in (X, X.astype(np.float32)):
+        for net in (
+            ThreeLayerConvNet((3, 8, 8), 2, 3, 4, 3, dtype=dtype),
+            FullyConnectedNet([4], 192, 3, 0.5, "batchnorm", dtype=dtype),
+        ):
+            assert net.loss(given).dtype == dtype
+            assert {g.dtype for g in net.loss(given, y)[1].values()} == {np.dtype(dtype)}
+
+
+def test_defect_11_names_subsets_depths_and_layouts_are_what_they_say():
+    x = np.random.default_rng(0).standard_normal((4, 50)) * 3 + 7
+    out, _ = layernorm_forward(x, np.ones(50), np.zeros(50), {})  # not in layernorm_backward
+    np.testing.assert_allclose([out.mean(axis=1), out.std(axis=1)], [[0] * 4, [1] * 4], atol=1e-5)
+    assert sorted(name for name in TwoLayerNet().params if name[0] == "W") == ["W1", "W2"]  # one hidden layer
+    data = toy(count=400)
+    few = data | {"X_train": data["X_train"][:100], "y_train": data["y_train"][:100]}
+    net = TwoLayerNet(15, 20, 4, weight_scale=0.3)
+    solver = Solver(net, few, num_epochs=1, verbose=False, num_train_samples=None)
+    solver.train()
+    of_few = (net.loss(few["X_train"]).argmax(axis=1) == few["y_train"]).mean()
+    of_all = (net.loss(data["X_train"]).argmax(axis=1) == data["y_train"]).mean()
+    assert solver.train_acc_history[-1] == solver.check_accuracy(few["X_train"], few["y_train"]) == of_few != of_all
+    assert solver.check_accuracy(data["X_train"], data["y_train"]) == of_all
+
+
 def test_checkpoints_are_safe_and_resume_ends_the_same(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
 
@@ -205,3 +233,55 @@ def test_e3_e4_overfit_50(layers):
     solver = Solver(net, data, num_epochs=20, batch_size=25, verbose=False, **rule)
     solver.train()
     assert solver.best_val_acc == 1.0
+
+
+def test_a_run_that_diverges_says_so_and_can_go_on_from_its_last_good_checkpoint(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    np.random.seed(0)
+    net = FullyConnectedNet([20], 15, 4, weight_scale=0.2, normalization="batchnorm")
+    settings = {"num_epochs": 6, "batch_size": 50, "checkpoint_name": "run"}
+    solver = Solver(net, toy(), optim_config={"learning_rate": 0.1}, **settings)
+    inner, calls = net.loss, []
+
+    def loss(X, y=None):  # from the 10th step on, in the third epoch, the loss is NaN
+        found = inner(X, y)
+        calls.append(y is not None)
+        return (float("nan"), found[1]) if y is not None and sum(calls) == 10 else found
+
+    net.loss = loss
+    with pytest.warns(RuntimeWarning, match=r"loss is nan at iteration 10 of 24.*best parameters back.*learning rate"):
+        solver.train()
+    assert np.isfinite(solver.loss_history[:-1]).all()
+    assert np.isnan(solver.loss_history[-1])
+    assert len(solver.loss_history) == 10
+    assert len(solver.train_acc_history) == len(solver.val_acc_history) == 4  # at steps 1, 4, 8, and where it ended
+    assert solver.best_val_acc == max(solver.val_acc_history[:3])
+    assert solver.check_accuracy(toy()["X_val"], toy()["y_val"]) == solver.best_val_acc
+    assert sorted(p.name for p in tmp_path.iterdir()) == [f"run_epoch_{k}.npz" for k in range(3)]
+    capsys.readouterr()
+    other = FullyConnectedNet([20], 15, 4, normalization="batchnorm")
+    again = Solver.resume("run_epoch_2.npz", other, toy(), optim_config={"learning_rate": 0.01})
+    assert {config["learning_rate"] for config in again.optim_configs.values()} == {0.01}
+    again.train()
+    assert len(again.loss_history) == 24
+    assert np.isfinite(again.loss_history).all()
+    assert "(Epoch 6 / 6)" in capsys.readouterr().out
+
+
+def test_a_run_that_explodes_names_the_parameter_and_never_calls_infinities_the_best():
+    np.random.seed(0)
+    for rate, words in ((1e30, r"largest value is \d.*e\+\d+, in 'W\d'"), (1e45, r"params\['W\d'\] is not finite")):
+        net = FullyConnectedNet([20, 20], 15, 4, weight_scale=0.2)
+        solver = Solver(net, toy(), optim_config={"learning_rate": rate}, num_epochs=3, batch_size=50, verbose=False)
+        with np.errstate(all="ignore"), pytest.warns(RuntimeWarning, match=words):
+            solver.train()
+        assert all(np.isfinite(w).all() for w in solver.best_params.values())
+        assert bool(solver.best_params) == (rate == 1e30)  # at 1e45 the very first step left nothing finite
+    net = FullyConnectedNet([20, 20], 15, 4, weight_scale=0.2)
+    net.params["W1"][0, 0] = np.nan
+    solver = Solver(net, toy(), num_epochs=3, batch_size=50, verbose=False)
+    with pytest.warns(RuntimeWarning, match=r"iteration 1 of 12"):
+        solver.train()
+    assert solver.best_params == {}
+    assert net.params
+    assert len(solver.val_acc_history) == len(solver.loss_history) == 1

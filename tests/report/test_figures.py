@@ -145,3 +145,17 @@ def test_without_matplotlib_the_error_names_the_extra(run, monkeypatch):
         monkeypatch.setitem(sys.modules, name, None)
     with pytest.raises(MissingExtraError, match=r"backpass\[plots\]"):
         figures.loss_curve(run)
+
+
+def test_augmented_samples_shows_pictures_before_and_after():
+    data = bp.data.load("digits")
+    changes = [bp.data.Flip(), bp.data.Cutout(3)]
+    (axes,) = figures.augmented_samples(data, changes, samples=2, epochs=3, seed=4).axes
+    shown = [image.get_array() for image in axes.images]  # column by column
+    np.testing.assert_allclose(shown[1], data.train.x[1, 0] / 16)
+    wanted = bp.data.augmented(data.train.x[:2], changes, seed=4, epoch=2)
+    np.testing.assert_allclose(shown[7], wanted[1, 0] / 16)
+    assert len(shown) == 8
+    drawn(axes.figure)
+    with pytest.raises(ArgumentError, match="pictures"):
+        figures.augmented_samples(bp.data.load((np.ones((20, 2)), np.arange(20) % 2)), changes)

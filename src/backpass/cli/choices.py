@@ -26,21 +26,49 @@ ACTIVATIONS = {
 }
 
 
-def layers(chosen: Recipe, classes: int) -> list[Layer]:
-    """Return the layers of a fully connected net."""
-    from .. import init
-    from ..models import fully_connected
+# Which options belong to which net.
+MODELS = {
+    "fully-connected": ("hidden", "norm", "activation", "drop_prob"),
+    "three-layer-convnet": (),
+    "convnet": ("spec", "norm", "activation", "drop_prob"),
+    "vgg": ("depth", "norm", "drop_prob"),
+    "resnet": ("depth", "width", "norm", "preactivation"),
+}
+IMAGE_NORMS = {"none": None, "batch": "SpatialBatchNorm", "group": "GroupNorm"}
+GROUPS = 8
 
-    norm = _one_of("norm", chosen.norm, NORMS)
+
+def layers(chosen: Recipe, classes: int, typed: Mapping[str, Any]) -> list[Layer]:
+    """Return the layers of the net that was chosen; `typed` are the options that the user named."""
+    from .. import init, models
+
+    belongs = _one_of("model", chosen.model, MODELS)
+    for option in ("hidden", "spec", "depth", "width", "preactivation", "norm", "activation", "drop_prob"):
+        if option in typed and option not in belongs:
+            owners = ", ".join(model for model, options in MODELS.items() if option in options)
+            words = option.replace("_", "-")
+            raise ArgumentError(f"--{words}: belongs to --model {owners}; got --model {chosen.model}")
     name, options = named(chosen.init)
-    return fully_connected(
-        widths(chosen.hidden),
-        classes=classes,
-        norm=_layer(norm) if norm else None,
-        activation=_layer(_one_of("activation", chosen.activation.replace("_", "-"), ACTIVATIONS)),
-        drop_prob=chosen.drop_prob,
-        init=init.by_name(name, **options),
-    )
+    more: dict[str, Any] = {"classes": classes, "init": init.by_name(name, **options)}
+    if "norm" in belongs:
+        norm = _one_of("norm", chosen.norm, NORMS if chosen.model == "fully-connected" else IMAGE_NORMS)
+        options = {"groups": GROUPS} if norm == "GroupNorm" else {}
+        more["norm"] = _layer(norm, **options) if norm else None
+    if "activation" in belongs:
+        more["activation"] = _layer(_one_of("activation", chosen.activation.replace("_", "-"), ACTIVATIONS))
+    if "drop_prob" in belongs:
+        more["drop_prob"] = chosen.drop_prob
+    if "depth" in belongs and chosen.depth:
+        more["depth"] = chosen.depth
+    if chosen.model == "three-layer-convnet":
+        return models.three_layer_convnet(**more)
+    if chosen.model == "convnet":
+        return models.convnet(chosen.spec, **more)
+    if chosen.model == "vgg":
+        return models.vgg(**more)
+    if chosen.model == "resnet":
+        return models.resnet(width=chosen.width or None, preactivation=chosen.preactivation, **more)
+    return models.fully_connected(widths(chosen.hidden), **more)
 
 
 def optimizer(chosen: Recipe, typed: Mapping[str, Any], recipe: Recipe) -> Optimizer:
@@ -138,10 +166,10 @@ def named(text: str) -> tuple[str, dict[str, Any]]:
     return name, options
 
 
-def _layer(name: str) -> Layer:
+def _layer(name: str, **options: Any) -> Layer:
     from ..layers.base import Layer
 
-    return Layer.registry[name]()
+    return Layer.registry[name](**options)
 
 
 def _one_of(option: str, name: str, table: Mapping[str, Any]) -> Any:

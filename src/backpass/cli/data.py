@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from .. import data as datasets
+from ..data.augment import from_text
 from ..words import about
 from .console import print_json, say, table
 
@@ -64,15 +65,28 @@ def get(
 def show(
     name: Annotated[str, typer.Argument(help="A name, a folder of pictures, or an .npz file.")],
     data_dir: Annotated[Path | None, typer.Option(help="Folder to look for a named set in.")] = None,
+    augment: Annotated[
+        str | None,
+        typer.Option(help="Draw some pictures before and after, such as flip,translate:2,cutout:8 (see train --help)."),
+    ] = None,
+    picture: Annotated[Path, typer.Option(help="Where to draw them.")] = Path("augmented.png"),
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
-    """Print what is in a data set: shapes, classes, splits and ranges.
+    """Print what is in a data set: shapes, classes, splits and ranges; or draw what an augmentation makes of it.
 
-    [bold]Example[/bold]
+    [bold]Examples[/bold]
 
     backpass data show digits
+
+    backpass data show cifar10 --augment alternating-flip,translate:2
     """
     found = datasets.load(name, data_dir=data_dir)
+    if augment is not None:
+        from ..report import augmented_samples
+
+        augmented_samples(found, from_text(augment)).savefig(picture, dpi=200)
+        say(f"drawn: {picture}")
+        return
     described = datasets.describe(found)
     if as_json:
         print_json(described)

@@ -7,18 +7,25 @@ one core's time. CIFAR-10: 59 % of the validation samples right. The test sample
 from __future__ import annotations
 
 from dataclasses import dataclass, fields, replace
+from typing import Any
 
 
 @dataclass(frozen=True)
 class Recipe:
     """The defaults of the options of the same names; see `backpass train --help`."""
 
+    model: str = "fully-connected"
     hidden: str = "256,256"
+    spec: str = "32x2-pool-64x2-pool-128x2-gap"
+    depth: int = 0  # the model's own
+    width: int = 0
+    preactivation: bool = False
     norm: str = "batch"
     activation: str = "relu"
     drop_prob: float = 0.25
     init: str = "he"
     preprocess: str = "standardise"
+    augment: str = "none"
     optimizer: str = "adamw"
     lr: float = 3e-3
     weight_decay: float = 0.01
@@ -49,9 +56,32 @@ RECIPES = {
 }
 
 
-def recipe_of(name: str) -> Recipe:
-    """Return the recipe for a data set."""
-    return RECIPES.get(name, OTHERS)
+# Nets of convolutions begin with these, whatever the data.
+CONVOLUTIONAL: dict[str, Any] = {
+    "drop_prob": 0.0,
+    "preprocess": "per-channel",
+    "optimizer": "adamw",
+    "lr": 3e-3,
+    "weight_decay": 0.05,
+    "schedule": "one-cycle",
+    "label_smoothing": 0.1,
+    "epochs": 10,
+    "batch_size": 64,
+}
+
+
+def recipe_of(name: str, model: str | None = None) -> Recipe:
+    """Return the recipe for a data set and a model.
+
+    Examples
+    --------
+    >>> recipe_of("digits").model, recipe_of("cifar10", "resnet").schedule
+    ('fully-connected', 'one-cycle')
+    """
+    recipe = RECIPES.get(name, OTHERS)
+    if model is None or model == recipe.model:
+        return recipe
+    return replace(recipe, model=model, monitor=OTHERS.monitor, **CONVOLUTIONAL)
 
 
 def default(name: str) -> str:
@@ -59,4 +89,6 @@ def default(name: str) -> str:
     assert name in {field.name for field in fields(Recipe)}
     general = getattr(OTHERS, name)
     others = {data: getattr(recipe, name) for data, recipe in RECIPES.items() if getattr(recipe, name) != general}
+    if CONVOLUTIONAL.get(name, general) != general:
+        others["convolutions"] = CONVOLUTIONAL[name]
     return ", ".join([f"{general}", *(f"{data}: {value}" for data, value in others.items())])

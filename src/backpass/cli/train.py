@@ -12,6 +12,7 @@ import typer
 
 from .. import threads as threads_in_use
 from ..data import load
+from ..data.augment import from_text
 from ..errors import MissingExtraError
 from ..model import Model
 from ..report import require_plots, write_report
@@ -65,19 +66,62 @@ def train(
             recipe="preprocess",
         ),
     ] = None,
+    augment: Annotated[
+        str | None,
+        _option(
+            DATA,
+            "What is done to training pictures, in this order: flip, alternating-flip, translate:2, translate:4:zero (a random "
+            "crop), cutout:8, brightness:0.2, contrast:0.2; several with commas between.",
+            recipe="augment",
+        ),
+    ] = None,
+    model: Annotated[
+        str | None,
+        _option(NET, "fully-connected, three-layer-convnet, convnet, vgg or resnet.", recipe="model"),
+    ] = None,
+    spec: Annotated[
+        str | None,
+        _option(
+            NET,
+            "Words of a convnet: 64x2 two 3x3 convolutions of 64 filters, 64k5s2 a 5x5 one with stride 2, pool, avg, gap, fc100, "
+            "drop.",
+            recipe="spec",
+        ),
+    ] = None,
+    depth: Annotated[
+        int | None,
+        _option(
+            NET, "Layers of a vgg (11, 13, 16, 19) or a resnet (18, 34, or 6n + 2).", show_default="vgg 16, resnet 20"
+        ),
+    ] = None,
+    width: Annotated[
+        int | None, _option(NET, "Filters of a resnet's first stage.", show_default="16, or 64 for depth 18 and 34")
+    ] = None,
+    preactivation: Annotated[
+        bool, _option(NET, "Norm and relu before the convolutions of a resnet.", "--preactivation")
+    ] = False,
     hidden: Annotated[
         str | None,
         _option(NET, "Widths of the hidden layers, such as 100,100; 'none' for a linear classifier.", recipe="hidden"),
     ] = None,
     norm: Annotated[
-        str | None, _option(NET, "Norm before each activation: batch, layer or none.", recipe="norm")
+        str | None,
+        _option(
+            NET,
+            "Norm before each activation: batch, layer or none; with convolutions batch, group (8 groups) or none.",
+            recipe="norm",
+        ),
     ] = None,
     activation: Annotated[
         str | None, _option(NET, "relu, leaky-relu, elu, gelu, sigmoid, tanh or swish.", recipe="activation")
     ] = None,
     drop_prob: Annotated[
         float | None,
-        _option(NET, "Chance of a hidden activation to be zeroed in training, in [0, 1).", recipe="drop_prob"),
+        _option(
+            NET,
+            "Chance of a hidden activation to be zeroed in training, in [0, 1); a convnet has it at drop and before the scores.",
+            recipe="drop_prob",
+        ),
     ] = None,
     init: Annotated[
         str | None, _option(NET, "First weights: he, glorot, orthogonal, or normal:scale=0.01.", recipe="init")
@@ -149,7 +193,7 @@ def train(
     ] = None,
     quiet: Annotated[bool, _option(OUTPUT, "Print nothing but errors.", "--quiet", "-q")] = False,
 ) -> None:
-    """Train a fully connected net, and write its checkpoint, history and report.
+    """Train a net, and write its checkpoint, history and report.
 
     The defaults suit the data set. Ctrl-C finishes the step, saves, and says how to go on.
 
@@ -158,6 +202,10 @@ def train(
     backpass train digits
 
     backpass train cifar10 --data-dir DIR --hidden 512,256,128 --norm batch --drop-prob 0.3 --epochs 20
+
+    backpass train cifar10 --model resnet --depth 20 --epochs 20
+
+    backpass train cifar10 --model convnet --spec 32x2-pool-64x2-pool-128x2-gap
 
     backpass train pictures/ --image-size 32x32 --optimizer momentum --lr 0.05 --schedule one-cycle
 
@@ -193,12 +241,12 @@ def train(
             image_size=choices.pixels(image_size),
             channels=1 if grey else None,
         )
-        recipe = recipe_of(loaded.name)
+        recipe = recipe_of(loaded.name, typed.get("model"))
         chosen = replace(recipe, **{name: typed[name] for name in typed if name in FIELDS})
         preprocessing = loaded.fit_preprocess(chosen.preprocess)
         shape = preprocessing.output_shape(loaded.shape)
         trainer = Trainer(
-            Model(choices.layers(chosen, len(loaded.classes)), input_shape=shape, seed=seed, dtype=dtype),
+            Model(choices.layers(chosen, len(loaded.classes), typed), input_shape=shape, seed=seed, dtype=dtype),
             loaded,
             optimizer=choices.optimizer(chosen, typed, recipe),
             loss=choices.loss(chosen, typed),
@@ -208,6 +256,7 @@ def train(
             reg=chosen.reg,
             clip_norm=clip_norm,
             preprocess=preprocessing,
+            augment=from_text(chosen.augment),
             seed=seed,
             out=out or _free_folder(Path("runs") / loaded.name),
             overwrite=overwrite,
@@ -262,8 +311,9 @@ def _free_folder(folder: Path) -> Path:
 
 
 def _settings(trainer: Trainer) -> str:
+    parts = ", ".join(map(brief, (trainer.optimizer, trainer.schedule, trainer.loss, *trainer.augment)))
     return (
-        f"{brief(trainer.optimizer)}, {brief(trainer.schedule)}, {brief(trainer.loss)}; {count(trainer.epochs, 'epoch')} of "
+        f"{parts}; {count(trainer.epochs, 'epoch')} of "
         f"{count(trainer.steps_per_epoch, 'step')}, batch {trainer.batch_size}, seed {trainer.seed}, "
         f"{count(threads_in_use(), 'thread')}, folder {trainer.out}"
     )

@@ -14,6 +14,8 @@ MODULES = (
     "layer_utils",
     "fast_layers",
     "im2col",
+    "im2col_cython",
+    "image_utils",
     "optim",
     "solver",
     "gradient_check",

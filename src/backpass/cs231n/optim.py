@@ -38,7 +38,8 @@ def _begin(w: Array, dw: Array, config: Config | None, slots: tuple[str, ...], *
         config.setdefault(name, value)
     (w,) = reals(w)
     for name in slots:
-        config.setdefault(name, np.zeros_like(w))
+        if name not in config:
+            config[name] = np.zeros_like(w)
     dw = np.ascontiguousarray(dw, dtype=w.dtype)
     copies = [np.array(a, dtype=w.dtype, order="C") for a in (w, *(config[name] for name in slots))]
     return config, (copies[0], dw, *copies[1:])

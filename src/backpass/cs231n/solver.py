@@ -2,11 +2,13 @@
 
 What it does not repeat: a checkpoint is an .npz with a checksum for each array, never a pickle, and `Solver.resume` goes
 on from it bit by bit; the best parameters come back with their running statistics; a net whose accuracy never rises above
-0 keeps its parameters; a dropout seed does not make the batches repeat.
+0 keeps its parameters; a dropout seed does not make the batches repeat; a loss that is NaN or infinite ends the training
+with a RuntimeWarning that says where, and the best parameters so far.
 """
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -17,9 +19,12 @@ from .. import checkpoint
 from ..errors import ArgumentError, CheckpointError
 from ..layers.base import Array
 from . import optim
+from .classifiers.cnn import ThreeLayerConvNet
+from .classifiers.fc_net import FullyConnectedNet, TwoLayerNet
 
 __all__ = ["Solver"]
 
+NETS = (TwoLayerNet, FullyConnectedNet, ThreeLayerConvNet)  # what a checkpoint can be turned back into by itself
 KIND = "cs231n solver"
 DATA = ("X_train", "y_train", "X_val", "y_val")
 
@@ -125,7 +130,8 @@ class Solver:
         stop = N if (t + 1) % per_epoch == 0 else start + self.batch_size
         return self._order[start:stop]
 
-    def _step(self, t: int, per_epoch: int) -> None:
+    def _step(self, t: int, per_epoch: int) -> bool:
+        """Do iteration t; return False, and leave the parameters as they are, if the loss is not finite."""
         rows = self._batch(t, per_epoch)
         seeded = (getattr(self.model, "dropout_param", None) or {}).get("seed") is not None
         state = np.random.get_state() if seeded else None  # noqa: NPY002
@@ -133,10 +139,13 @@ class Solver:
         if state is not None:
             np.random.set_state(state)  # noqa: NPY002 (the mask's seed must not choose the next batch)
         self.loss_history.append(float(loss))
+        if not np.isfinite(loss):
+            return False
         for name, w in self.model.params.items():
             next_w, config = self._rule(w, grads[name], self.optim_configs[name])
             self.model.params[name] = next_w
             self.optim_configs[name] = config
+        return True
 
     def check_accuracy(self, X: Array, y: Array, num_samples: int | None = None, batch_size: int = 100) -> float:
         """Return the fraction of samples whose highest score is at the label.
@@ -156,20 +165,32 @@ class Solver:
         return float(np.mean(np.concatenate([scores.argmax(axis=1) for scores in parts]) == y))
 
     def train(self) -> None:
-        """Run `num_epochs` epochs; the model ends with the parameters (and running statistics) of the best check."""
+        """Run `num_epochs` epochs; the model ends with the parameters (and running statistics) of the best check.
+
+        A loss that is NaN or infinite ends it early, with a RuntimeWarning: no later step could repair the parameters.
+        The histories then end with that loss and one more check, and no checkpoint is written over a good one.
+        """
         per_epoch = max(len(self.X_train) // self.batch_size, 1)
         total = self.num_epochs * per_epoch
         for t in range(self._begun, total):
-            self._step(t, per_epoch)
+            finite = self._step(t, per_epoch)
             if self.verbose and t % self.print_every == 0:
                 print(f"(Iteration {t + 1} / {total}) loss: {self.loss_history[-1]:f}")
+            if not finite:
+                self._check()
+                warnings.warn(self._diverged(t, total), RuntimeWarning, stacklevel=2)
+                break
             epoch_end = (t + 1) % per_epoch == 0
             if epoch_end:
                 self.epoch += 1
                 for config in self.optim_configs.values():
                     config["learning_rate"] *= self.lr_decay
             if t == 0 or t == total - 1 or epoch_end:
-                self._check(t + 1)
+                self._check()
+                self._save_checkpoint(t + 1)
+                if self.verbose:
+                    accuracies = f"train acc: {self.train_acc_history[-1]:f}; val_acc: {self.val_acc_history[-1]:f}"
+                    print(f"(Epoch {self.epoch} / {self.num_epochs}) {accuracies}")
         self._begun = 0
         if self.best_params:
             self.model.params = {name: value.copy() for name, value in self.best_params.items()}
@@ -180,19 +201,34 @@ class Solver:
         """Return the dictionaries that hold the model's running statistics, if it has any."""
         return list(getattr(self.model, "bn_params", None) or [])
 
-    def _check(self, done: int) -> None:
-        """Measure both accuracies, note the best parameters, write a checkpoint."""
+    def _diverged(self, t: int, total: int) -> str:
+        """Return what there is to say about a loss that is not finite."""
+        params = self.model.params
+        spoilt = [name for name, w in params.items() if not np.isfinite(w).all()]
+        largest = max(params, key=lambda name: abs(params[name]).max())
+        rate = next(iter(self.optim_configs.values()), {}).get("learning_rate")
+        return (
+            f"Solver: the loss is {self.loss_history[-1]} at iteration {t + 1} of {total}, so training ends here. "
+            + (
+                f"params[{spoilt[0]!r}] is not finite since the step before. "
+                if spoilt
+                else f"All params are finite; the largest value is {abs(params[largest]).max():.2g}, in {largest!r}. "
+            )
+            + (f"The model gets its best parameters back (val_acc {self.best_val_acc:g}). " if self.best_params else "")
+            + f"Try a smaller learning rate (now {rate}) or weight_scale, and look at the data for NaN."
+        )
+
+    def _check(self) -> None:
+        """Measure both accuracies and note the best parameters, if they are finite."""
         train_acc = self.check_accuracy(self.X_train, self.y_train, num_samples=self.num_train_samples)
         val_acc = self.check_accuracy(self.X_val, self.y_val, num_samples=self.num_val_samples)
         self.train_acc_history.append(train_acc)
         self.val_acc_history.append(val_acc)
-        if not self.best_params or val_acc > self.best_val_acc:
+        finite = all(np.isfinite(w).all() for w in self.model.params.values())
+        if finite and (not self.best_params or val_acc > self.best_val_acc):
             self.best_val_acc = val_acc
             self.best_params = {name: np.array(value) for name, value in self.model.params.items()}
             self._best_statistics = _arrays_of(self._statistics())
-        self._save_checkpoint(done)
-        if self.verbose:
-            print(f"(Epoch {self.epoch} / {self.num_epochs}) train acc: {train_acc:f}; val_acc: {val_acc:f}")
 
     # -- files ------------------------------------------------------------------------------------------------------
 
@@ -228,6 +264,8 @@ class Solver:
             "epoch": self.epoch,
             "iterations": done,
             "best_val_acc": float(self.best_val_acc),
+            "net": self.model.settings() if type(self.model) in NETS else None,
+            "bn_params": [{k: v for k, v in d.items() if np.ndim(v) == 0} for d in self._statistics()],
         }
         path = Path(f"{self.checkpoint_name}_epoch_{self.epoch}.npz")
         if self.verbose:
@@ -247,7 +285,8 @@ class Solver:
         data : dict
             The same data.
         **kwargs
-            What to change, such as `num_epochs`; everything else is as it was.
+            What to change, such as `num_epochs`, or `optim_config` (a smaller learning_rate, say, after a run that
+            diverged); everything else is as it was.
 
         Raises
         ------
@@ -259,14 +298,8 @@ class Solver:
         See `Solver`.
         """
         path = Path(path)
-        arrays, saved = checkpoint.load(path)
-        if saved.get("kind") != KIND:
-            raise CheckpointError(f"{path}: expected a checkpoint of a Solver, got {saved.get('kind')!r}")
-        params = _under(arrays, "params/")
-        for name, w in model.params.items():
-            if name not in params or params[name].shape != w.shape:
-                got = params[name].shape if name in params else "none"
-                raise CheckpointError(f"{path}: params[{name!r}]: expected shape {w.shape}, got {got}; another model?")
+        arrays, saved = _load(path)
+        params = _params_for(model, arrays, path)
         settings: tuple[str, ...] = (
             "update_rule",
             "lr_decay",
@@ -277,9 +310,10 @@ class Solver:
         )
         settings = (*settings, "num_val_samples", "with_replacement", "checkpoint_name")
         solver = cls(model, data, **({name: saved[name] for name in settings} | kwargs))
-        model.params = {name: params[name] for name in model.params}
+        model.params = params
         for name in solver.optim_configs:
-            solver.optim_configs[name] = saved["optim_numbers"][name] | _under(arrays, f"optim/{name}/")
+            kept = saved["optim_numbers"][name] | _under(arrays, f"optim/{name}/")
+            solver.optim_configs[name] = kept | kwargs.get("optim_config", {})
         for i, param in enumerate(solver._statistics()):
             param.update(_under(arrays, f"statistics/{i}/"))
             solver._best_statistics.append(_under(arrays, f"best_statistics/{i}/"))
@@ -291,6 +325,45 @@ class Solver:
         key = arrays["random/key"].astype(np.uint32)
         np.random.set_state(("MT19937", key, int(position), int(has_gauss), gauss))  # noqa: NPY002
         return solver
+
+
+def _load(path: Path) -> tuple[dict[str, Array], dict[str, Any]]:
+    arrays, saved = checkpoint.load(path)
+    if saved.get("kind") != KIND:
+        raise CheckpointError(f"{path}: expected a checkpoint of a Solver, got {saved.get('kind')!r}")
+    return arrays, saved
+
+
+def _params_for(model: Any, arrays: dict[str, Array], path: Path) -> dict[str, Array]:
+    """Return the parameters of a checkpoint, which must be those of the model."""
+    params = _under(arrays, "params/")
+    for name, w in model.params.items():
+        if name not in params or params[name].shape != w.shape:
+            got = params[name].shape if name in params else "none"
+            raise CheckpointError(f"{path}: params[{name!r}]: expected shape {w.shape}, got {got}; another model?")
+    return {name: params[name] for name in model.params}
+
+
+def net_of(path: str | Path) -> Any:
+    """Return the net of a checkpoint with its parameters and running statistics; None if its class is not the course's.
+
+    Raises
+    ------
+    CheckpointError
+        If the file is damaged.
+    """
+    path = Path(path)
+    arrays, saved = _load(path)
+    cls = {net.__name__: net for net in NETS}.get(saved["model"])
+    if cls is None or saved.get("net") is None:
+        return None
+    state = np.random.get_state()  # noqa: NPY002 (a net draws its first weights, which are not wanted here)
+    net = cls(**saved["net"])
+    np.random.set_state(state)  # noqa: NPY002
+    net.params = _params_for(net, arrays, path)
+    for i, (param, numbers) in enumerate(zip(net.bn_params, saved["bn_params"], strict=True)):
+        param.update(numbers | _under(arrays, f"statistics/{i}/"))
+    return net
 
 
 def _number(value: Any) -> float:

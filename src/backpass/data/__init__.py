@@ -21,6 +21,16 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from backpass.data.augment import (
+    AlternatingFlip,
+    Augmentation,
+    Brightness,
+    Contrast,
+    Cutout,
+    Flip,
+    Translate,
+    augmented,
+)
 from backpass.data.dataset import Dataset, Split, describe
 from backpass.data.places import cache_dir
 from backpass.data.preprocess import Preprocess
@@ -33,10 +43,18 @@ if TYPE_CHECKING:
 
 __all__ = [
     "NAMES",
+    "AlternatingFlip",
+    "Augmentation",
     "Available",
+    "Brightness",
+    "Contrast",
+    "Cutout",
     "Dataset",
+    "Flip",
     "Preprocess",
     "Split",
+    "Translate",
+    "augmented",
     "available",
     "batches",
     "cache_dir",

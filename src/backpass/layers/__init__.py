@@ -6,6 +6,7 @@ from .affine import Affine
 from .averagepool import AveragePool
 from .base import Layer
 from .batchnorm import BatchNorm
+from .combine import Residual
 from .conv import Conv
 from .dropout import Dropout
 from .elu import ELU
@@ -38,6 +39,7 @@ __all__ = [
     "LeakyReLU",
     "MaxPool",
     "ReLU",
+    "Residual",
     "Sigmoid",
     "SpatialBatchNorm",
     "Swish",

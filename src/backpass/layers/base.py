@@ -36,6 +36,7 @@ __all__ = [
     "Param",
     "Reference",
     "Shape",
+    "Steps",
     "expect",
     "is_number",
     "require",
@@ -43,6 +44,19 @@ __all__ = [
 
 Init = Callable[["np.random.Generator", Shape], Array]  # as text: numpy.random takes 20 ms to import
 Call = Callable[[], object]
+
+
+class Steps(list[tuple[str, Call]]):
+    """Several calls as one, each with the name of the part that it runs; a model strings them into its program singly."""
+
+    def __call__(self) -> None:
+        """Run them in order."""
+        for _, call in self:
+            call()
+
+    def add(self, name: str, call: Call) -> None:
+        """Append a call; those of a part that is made of parts itself get its name before theirs."""
+        self.extend([(f"{name}.{inner}", step) for inner, step in call] if isinstance(call, Steps) else [(name, call)])
 
 
 class Cache(SimpleNamespace):
@@ -83,6 +97,10 @@ class Declared:
         What the backward kernel reads besides the cache; the model keeps these until then.
     random : bool
         The layer draws random numbers: the model gives `c.random`, a uint64 array (seed, layer, step).
+    updates : tuple of str, optional
+        Which of the cache `update` reads, after the backward; all of it, if the layer has state and does not say.
+    forward_scratch, backward_scratch, infer_scratch : int
+        Elements of the model's dtype that a kernel uses while it runs: the model gives flat arrays of these names in `c`.
     """
 
     out: Shape
@@ -91,6 +109,10 @@ class Declared:
     cache: Mapping[str, Any] = field(default_factory=dict)
     reads: tuple[str, ...] = ("x",)
     random: bool = False
+    updates: tuple[str, ...] | None = None
+    forward_scratch: int = 0
+    backward_scratch: int = 0
+    infer_scratch: int = 0
 
 
 @dataclass(frozen=True)
@@ -139,6 +161,10 @@ class Layer:
         """Return what `Model.summary` calls this layer's kernel for an input of shape `x`: which algorithm, if several."""
         return "kernel"
 
+    def parts(self, x: Shape) -> list[tuple[str, Layer, Shape]]:
+        """Return name, layer and input shape of the layers that this one is made of, if it is."""
+        return []
+
     def is_view(self, *, training: bool) -> bool:
         """Whether the output is the input's memory, reshaped: then nothing is computed and nothing copied."""
         return False
@@ -160,8 +186,8 @@ class Layer:
         """Return a bound call that overwrites `dx` (unless None) and adds to `g`."""
         return None
 
-    def infer_kernel(self, out: Array, x: Array, p: Any, s: Any) -> Call | None:
-        """Return a bound call that predicts; by default the forward, saving nothing."""
+    def infer_kernel(self, out: Array, x: Array, p: Any, s: Any, c: Any) -> Call | None:
+        """Return a bound call that predicts; by default the forward, saving nothing. `c` holds the scratch, if any."""
         return self.forward_kernel(out, x, p, s, NoCache())
 
     def update(self, s: Any, c: Any) -> None:

@@ -129,7 +129,7 @@ class Dropout(Layer):
         """Bind the backward kernel."""
         return native.dropout_backward(dx, dout, c.kept, 1 / (1 - self.drop_prob))
 
-    def infer_kernel(self, out: Array, x: Array, p: Any, s: Any) -> None:
+    def infer_kernel(self, out: Array, x: Array, p: Any, s: Any, c: Any) -> None:
         """Return None: prediction is a view, no kernel runs."""
 
 

@@ -7,13 +7,14 @@ fusion out.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from .. import native
 from .affine import Affine
-from .base import Array, Call, Layer
+from .base import Array, Call, Declared, Layer
 from .batchnorm import BatchNorm
 from .conv import Conv
 from .groupnorm import GroupNorm
@@ -30,7 +31,7 @@ class Fusion:
     ----------
     forward : (out, x, layers, p, g, s, c) -> Call
     backward : (dx, dout, x, out, layers, p, g, s, c) -> Call
-    infer : (out, x, layers, p, s) -> Call
+    infer : (out, x, layers, p, s, c) -> Call
     reads : tuple of {"x", "out"}
         What the backward reads besides the caches.
     """
@@ -44,6 +45,92 @@ class Fusion:
 FUSIONS: dict[tuple[type[Layer], ...], Fusion] = {}
 
 
+@dataclass(frozen=True)
+class Unit:
+    """What runs as one in a list of layers: a single one, or two that a fused kernel computes together."""
+
+    first: int
+    last: int
+    fusion: Fusion | None = None
+
+    @property
+    def span(self) -> slice:
+        """Where the unit's layers are in the list."""
+        return slice(self.first, self.last + 1)
+
+
+def units_of(layers: Sequence[Layer], *, fuse: bool = True) -> list[Unit]:
+    """Return a list of layers as units.
+
+    Examples
+    --------
+    >>> import backpass as bp
+    >>> [(unit.first, unit.last) for unit in units_of([bp.Affine(3), bp.ReLU(), bp.Affine(2)])]
+    [(0, 1), (2, 2)]
+    """
+    units: list[Unit] = []
+    i = 0
+    while i < len(layers):
+        fusion = FUSIONS.get(tuple(type(layer) for layer in layers[i : i + 2])) if fuse else None
+        units.append(Unit(i, i + 1 if fusion else i, fusion))
+        i = units[-1].last + 1
+    return units
+
+
+def unit_reads(unit: Unit, layers: Sequence[Layer], declared: Sequence[Declared], *, kernels: bool = True) -> set[str]:
+    """Return which of "x" and "out" a unit's backward reads; a reference keeps both, by reference."""
+    if unit.fusion:
+        return set(unit.fusion.reads)
+    if not kernels or not layers[unit.first].has_kernels():
+        return {"x", "out"}
+    return set(declared[unit.first].reads)
+
+
+def bind_forward(
+    unit: Unit, layers: Sequence[Layer], out: Array, x: Array, p: Any, s: Any, c: Any, *, kernels: bool = True
+) -> Call:
+    """Return the call that runs a unit's training forward; `p`, `s`, `c` are sequences with an entry per layer."""
+    i, layer = unit.first, layers[unit.first]
+    if unit.fusion:
+        parts = (layers[unit.span], p[unit.span], None, s[unit.span], c[unit.span])
+        return unit.fusion.forward(out, x, *parts)
+    call = layer.forward_kernel(out, x, p[i], s[i], c[i]) if kernels and layer.has_kernels() else None
+    return call or partial(layer.reference_forward, out, x, p[i], s[i], c[i])
+
+
+def bind_backward(
+    unit: Unit,
+    layers: Sequence[Layer],
+    dx: Array | None,
+    dout: Array,
+    x: Array,
+    out: Array,
+    p: Any,
+    g: Any,
+    c: Any,
+    *,
+    kernels: bool = True,
+) -> Call:
+    """Return the call that runs a unit's backward."""
+    i, layer = unit.first, layers[unit.first]
+    if unit.fusion:
+        parts = (layers[unit.span], p[unit.span], g[unit.span], None, c[unit.span])
+        return unit.fusion.backward(dx, dout, x, out, *parts)
+    call = layer.backward_kernel(dx, dout, x, out, p[i], g[i], c[i]) if kernels and layer.has_kernels() else None
+    return call or partial(layer.reference_backward, dx, dout, p[i], g[i], c[i])
+
+
+def bind_infer(
+    unit: Unit, layers: Sequence[Layer], out: Array, x: Array, p: Any, s: Any, c: Any, *, kernels: bool = True
+) -> Call:
+    """Return the call that predicts with a unit."""
+    i, layer = unit.first, layers[unit.first]
+    if unit.fusion:
+        return unit.fusion.infer(out, x, layers[unit.span], p[unit.span], s[unit.span], c[unit.span])
+    call = layer.infer_kernel(out, x, p[i], s[i], c[i]) if kernels and layer.has_kernels() else None
+    return call or partial(layer.reference_infer, out, x, p[i], s[i])
+
+
 def _affine_relu_forward(out: Array, x: Array, layers: Any, p: Any, g: Any, s: Any, c: Any) -> Call:
     return native.affine_forward(out, x, p[0].w, p[0].b, 1)
 
@@ -54,7 +141,7 @@ def _affine_relu_backward(
     return native.affine_relu_backward(dx, g[0].w, g[0].b, dout, x, p[0].w, out)
 
 
-def _affine_relu_infer(out: Array, x: Array, layers: Any, p: Any, s: Any) -> Call:
+def _affine_relu_infer(out: Array, x: Array, layers: Any, p: Any, s: Any, c: Any) -> Call:
     return native.affine_forward(out, x, p[0].w, p[0].b, 1)
 
 
@@ -71,7 +158,7 @@ def _batchnorm_relu_backward(
     return native.batchnorm_backward(dx, g[0].gamma, g[0].beta, dout, x, p[0].gamma, c[0].mean, c[0].rstd, out)
 
 
-def _batchnorm_relu_infer(out: Array, x: Array, layers: Any, p: Any, s: Any) -> Call:
+def _batchnorm_relu_infer(out: Array, x: Array, layers: Any, p: Any, s: Any, c: Any) -> Call:
     return native.batchnorm_infer(out, x, p[0].gamma, p[0].beta, s[0].mean, s[0].var, layers[0].eps, 1)
 
 
@@ -88,7 +175,7 @@ def _layernorm_relu_backward(
     return native.layernorm_backward(dx, g[0].gamma, g[0].beta, dout, x, p[0].gamma, c[0].mean, c[0].rstd, out)
 
 
-def _layernorm_relu_infer(out: Array, x: Array, layers: Any, p: Any, s: Any) -> Call:
+def _layernorm_relu_infer(out: Array, x: Array, layers: Any, p: Any, s: Any, c: Any) -> Call:
     return native.layernorm_forward(out, None, None, x, p[0].gamma, p[0].beta, layers[0].eps, 1)
 
 
@@ -107,7 +194,7 @@ def _conv_relu_backward(
     return call
 
 
-def _conv_relu_infer(out: Array, x: Array, layers: Any, p: Any, s: Any) -> Call:
+def _conv_relu_infer(out: Array, x: Array, layers: Any, p: Any, s: Any, c: Any) -> Call:
     call: Call = layers[0].bind_forward(out, x, p[0], relu=True)
     return call
 
@@ -127,7 +214,7 @@ def _spatial_batchnorm_relu_backward(
     return native.spatial_batchnorm_backward(dx, g[0].gamma, g[0].beta, dout, x, p[0].gamma, *saved, out)
 
 
-def _spatial_batchnorm_relu_infer(out: Array, x: Array, layers: Any, p: Any, s: Any) -> Call:
+def _spatial_batchnorm_relu_infer(out: Array, x: Array, layers: Any, p: Any, s: Any, c: Any) -> Call:
     return native.spatial_batchnorm_infer(out, x, p[0].gamma, p[0].beta, s[0].mean, s[0].var, layers[0].eps, 1)
 
 
@@ -147,7 +234,7 @@ def _groupnorm_relu_backward(
     return native.groupnorm_backward(dx, g[0].gamma, g[0].beta, dout, x, p[0].gamma, c[0].mean, c[0].rstd, out)
 
 
-def _groupnorm_relu_infer(out: Array, x: Array, layers: Any, p: Any, s: Any) -> Call:
+def _groupnorm_relu_infer(out: Array, x: Array, layers: Any, p: Any, s: Any, c: Any) -> Call:
     settings = (layers[0].groups, layers[0].eps, 1)
     return native.groupnorm_forward(out, None, None, x, p[0].gamma, p[0].beta, *settings)
 

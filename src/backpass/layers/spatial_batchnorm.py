@@ -140,7 +140,7 @@ class SpatialBatchNorm(Layer):
         """Bind the backward kernel."""
         return native.spatial_batchnorm_backward(dx, g.gamma, g.beta, dout, x, p.gamma, c.mean, c.rstd, None)
 
-    def infer_kernel(self, out: Array, x: Array, p: Any, s: Any) -> Call:
+    def infer_kernel(self, out: Array, x: Array, p: Any, s: Any, c: Any) -> Call:
         """Bind the kernel that normalises with the running statistics."""
         return native.spatial_batchnorm_infer(out, x, p.gamma, p.beta, s.mean, s.var, self.eps, 0)
 

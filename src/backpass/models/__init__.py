@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from .convnet import convnet, three_layer_convnet, vgg
 from .fully_connected import fully_connected
+from .resnet import resnet
 
-__all__ = ["fully_connected"]
+__all__ = ["convnet", "fully_connected", "resnet", "three_layer_convnet", "vgg"]

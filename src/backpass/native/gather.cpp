@@ -1,6 +1,7 @@
-// Batches from a data set: rows picked by index, turned into the model's numbers on the way.
+// Batches from a data set: rows picked by index, changed as `data/augment.py` says, turned into the model's numbers.
 #include "kernel.hpp"
 #include "parallel.hpp"
+#include "philox.hpp"
 
 namespace backpass {
 namespace {
@@ -22,7 +23,135 @@ void gather(Array<T> out, Array<const X> x, Array<const std::int64_t> indices, A
     });
 }
 
+// A picture (C, H, W) that is being changed: `from` holds it, `to` is as large; a change may exchange them.
+template <class T>
+struct Picture {
+    T *from, *to;
+    long C, H, W;
+    const T* blank;  // what stands for nothing
+
+    long size() const { return C * H * W; }
+
+    void flip() {
+        for (long row = 0; row < C * H; row++) std::reverse(from + row * W, from + (row + 1) * W);
+    }
+
+    // Pixel (h, w) comes from (h - down, w - right); what lies outside is mirrored at the outermost pixel, or nothing.
+    void translate(long down, long right, bool reflect) {
+        auto mirrored = [](long at, long n) {
+            at = std::abs(at);
+            return at >= n ? 2 * (n - 1) - at : at;
+        };
+        for (long row = 0; row < C * H; row++) {
+            const long c = row / H, above = row % H - down;
+            T* into = to + row * W;
+            if (!reflect) std::copy(blank + row * W, blank + (row + 1) * W, into);
+            if (!reflect && (above < 0 || above >= H)) continue;
+            const T* source = from + (c * H + mirrored(above, H)) * W;
+            const long first = std::clamp(right, 0l, W), last = std::clamp(W + right, first, W);
+            std::copy(source + first - right, source + last - right, into + first);
+            if (!reflect) continue;
+            for (long w = 0; w < first; w++) into[w] = source[mirrored(w - right, W)];
+            for (long w = last; w < W; w++) into[w] = source[mirrored(w - right, W)];
+        }
+        std::swap(from, to);
+    }
+
+    void cutout(long top, long left, long side) {
+        for (long c = 0; c < C; c++)
+            for (long h = std::max(0l, top); h < std::min(H, top + side); h++)
+                for (long w = std::max(0l, left); w < std::min(W, left + side); w++)
+                    from[(c * H + h) * W + w] = blank[(c * H + h) * W + w];
+    }
+
+    void brightness(T factor) {
+        for (long i = 0; i < size(); i++) from[i] *= factor;
+    }
+
+    void contrast(T factor) {
+        double total = 0;
+        for (long i = 0; i < size(); i++) total += static_cast<double>(from[i]);
+        const T mean = static_cast<T>(total / static_cast<double>(size()));
+        for (long i = 0; i < size(); i++) from[i] = (from[i] - mean) * factor;
+        for (long i = 0; i < size(); i++) from[i] += mean;  // a loop of its own: no fused multiply-add, as in NumPy
+    }
+};
+
+// The codes of the classes in data/augment.py.
+enum Change : long { flip, alternating_flip, translate_reflect, translate_zero, cutout, brightness, contrast };
+
+template <class T>
+void change(Picture<T>& picture, Change kind, double amount, const std::uint32_t* words, std::uint64_t epoch) {
+    const long whole = static_cast<long>(amount);
+    auto below = [](long n, std::uint32_t word) { return static_cast<long>(static_cast<std::uint64_t>(n) * word >> 32); };
+    auto shift = [&](std::uint32_t word) { return below(2 * whole + 1, word) - whole; };
+    const T factor = static_cast<T>(1.0 + static_cast<double>(static_cast<float>(amount * (words[0] / 2147483648.0 - 1.0))));
+    switch (kind) {
+        case flip:
+            if (words[0] >> 31) picture.flip();
+            break;
+        case alternating_flip:
+            if ((words[0] >> 31) ^ (epoch & 1)) picture.flip();
+            break;
+        case translate_reflect:
+        case translate_zero:
+            picture.translate(shift(words[0]), shift(words[1]), kind == translate_reflect);
+            break;
+        case cutout:
+            picture.cutout(below(picture.H, words[0]) - whole / 2, below(picture.W, words[1]) - whole / 2, whole);
+            break;
+        case brightness:
+            picture.brightness(factor);
+            break;
+        case contrast:
+            picture.contrast(factor);
+            break;
+    }
+}
+
+// As gather, for pictures x (N, C, H, W), with the changes of `list` (K, 2), each a code and an amount, on the way.
+// random: seed and epoch.
+template <class T, class X>
+void gather_augmented(Array<T> out, Array<const X> x, Array<const std::int64_t> indices, Array<const T> shift,
+                      Array<const T> scale, Array<const std::uint64_t> random, Array<const double> list) {
+    const long D = x.cols(), K = list.rows();
+    const std::uint32_t seed[2] = {static_cast<std::uint32_t>(random[0]), static_cast<std::uint32_t>(random[0] >> 32)};
+    const std::uint64_t epoch = random[1];
+    parallel_ranges(indices.size(), std::max(1l, memory_grain / D), [&](long begin, long end) {
+        T* space = scratch<T>(Slot::other, static_cast<std::size_t>(2 * D));
+        for (long i = begin; i < end; i++) {
+            const X* original = x.data + indices[i] * D;
+            Picture<T> picture{space, space + D, x.shape[1], x.shape[2], x.shape[3], shift.data};
+            for (long d = 0; d < D; d++) space[d] = static_cast<T>(original[d]);
+            for (long k = 0; k < K; k++) {
+                const Change kind = static_cast<Change>(list[2 * k]);
+                const auto drawn = static_cast<std::uint32_t>(kind == alternating_flip ? 0 : epoch);
+                std::uint32_t words[4] = {static_cast<std::uint32_t>(indices[i]), 0xffffffffu - static_cast<std::uint32_t>(k),
+                                          drawn, 0};
+                philox4x32(words, seed[0], seed[1]);
+                change(picture, kind, list[2 * k + 1], words, epoch);
+            }
+            T* to = out.data + i * D;
+            for (long d = 0; d < D; d++) to[d] = (picture.from[d] - shift[d]) * scale[d];
+        }
+    });
+}
+
 }  // namespace
+
+template <class T>
+void augment_bytes(Array<T> out, Array<const std::uint8_t> x, Array<const std::int64_t> indices, Array<const T> shift,
+                   Array<const T> scale, Array<const std::uint64_t> random, Array<const double> list) {
+    gather_augmented(out, x, indices, shift, scale, random, list);
+}
+BACKPASS_KERNEL(augment_bytes)
+
+template <class T>
+void augment_reals(Array<T> out, Array<const T> x, Array<const std::int64_t> indices, Array<const T> shift,
+                   Array<const T> scale, Array<const std::uint64_t> random, Array<const double> list) {
+    gather_augmented(out, x, indices, shift, scale, random, list);
+}
+BACKPASS_KERNEL(augment_reals)
 
 template <class T>
 void gather_bytes(Array<T> out, Array<const std::uint8_t> x, Array<const std::int64_t> indices, Array<const T> shift,

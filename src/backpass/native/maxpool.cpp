@@ -35,7 +35,7 @@ struct Best {
     Vec<T> value;
     Vec<Count<T>> place;
     void meet(Vec<T> other, Count<T> at) {
-        const auto wins = (other > value) | ((other != other) & (value == value));  // a NaN stays
+        const auto wins = ~(other <= value) & (value == value);  // larger or a NaN; a NaN stays
         value = wins ? other : value;
         place = wins ? at + Vec<Count<T>>{} : place;
     }
@@ -54,19 +54,6 @@ inline void save(const Best<T>& best, T* out, Index* argmax, long count) {
         out[k] = best.value[k];
         if (argmax) argmax[k] = places[k];
     }
-}
-
-template <class T, std::size_t... k>
-inline std::pair<Vec<T>, Vec<T>> split_pairs(Vec<T> a, Vec<T> b, std::index_sequence<k...>) {
-    return {__builtin_shufflevector(a, b, (2 * static_cast<int>(k))...),
-            __builtin_shufflevector(a, b, (2 * static_cast<int>(k) + 1)...)};
-}
-
-template <class T, std::size_t... k>
-inline std::pair<Vec<T>, Vec<T>> join_pairs(Vec<T> even, Vec<T> odd, std::index_sequence<k...>) {
-    constexpr int L = lanes<T>;
-    return {__builtin_shufflevector(even, odd, (static_cast<int>(k) / 2 + static_cast<int>(k) % 2 * L)...),
-            __builtin_shufflevector(even, odd, (L / 2 + static_cast<int>(k) / 2 + static_cast<int>(k) % 2 * L)...)};
 }
 
 // Windows of 2 x 2 side by side, the usual ones, straight from the image.
@@ -164,7 +151,14 @@ void unpool(Array<T> dx, Array<const T> dout, Array<const Index> argmax, const W
     if (!dx) return;  // the first layer of a net needs none
     const long H = dx.shape[2], W = dx.shape[3], OH = dout.shape[2], OW = dout.shape[3];
     const bool halves = k.HH == 2 && k.WW == 2 && k.stride_y == 2 && k.stride_x == 2 && !k.top && !k.left;
+    const ConvSizes sizes{dx.shape[0], dx.shape[1], H, W, dx.shape[1], k.HH, k.WW, OH, OW, k.stride_y, k.stride_x, 1, 1,
+                          k.top, k.left, dx.shape[1], 1, 1};
+    const Plane<T> layout(sizes);
     planes(dx.shape[0] * dx.shape[1], H * W, [&](long begin, long end) {
+        const WayBack<T> way(layout, scratch<long>(Slot::other, WayBack<T>::longs(sizes)));
+        T* const upstream = scratch<T>(Slot::panel_a, way.size());
+        Count<T>* const places = scratch<Count<T>>(Slot::panel_b, way.size());
+        if (!halves) std::fill(upstream, upstream + way.size(), T(0)), std::fill(places, places + way.size(), Count<T>(0));
         for (long plane = begin; plane < end; plane++) {
             T* const to = dx.data + plane * H * W;
             if (halves) {  // every element of dx in one window, or in none at the border
@@ -177,12 +171,20 @@ void unpool(Array<T> dx, Array<const T> dout, Array<const Index> argmax, const W
                 if (H % 2) std::fill(to + (H - 1) * W, to + H * W, T(0));
                 continue;
             }
-            std::fill(to, to + H * W, T(0));
-            for (long y = 0; y < OH; y++)
-                for (long v = 0; v < OW; v++) {
-                    const long at = (plane * OH + y) * OW + v, place = static_cast<long>(argmax[at]);
-                    to[(y * k.stride_y - k.top + place / k.WW) * W + v * k.stride_x - k.left + place % k.WW] += dout[at];
+            for (long y = 0; y < OH; y++) {
+                const long at = (plane * OH + y) * OW;
+                std::copy(dout.data + at, dout.data + at + OW, upstream + way.row(y));
+                std::copy(argmax.data + at, argmax.data + at + OW, places + way.row(y));
+            }
+            way.gather(to, [&](long count, const long* taps, const long* offsets, long at) {
+                Vec<T> sum = {};
+                for (long k = 0; k < count; k++) {
+                    Vec<Count<T>> place;
+                    __builtin_memcpy(&place, places + at + offsets[k], sizeof(place));
+                    sum += place == static_cast<Count<T>>(taps[k]) ? load(upstream + at + offsets[k]) : Vec<T>{};
                 }
+                return sum;
+            });
         }
     });
 }

@@ -15,6 +15,20 @@
 
 namespace backpass {
 
+// The image of one counter under a key, in place.
+inline void philox4x32(std::uint32_t (&counter)[4], std::uint32_t key0, std::uint32_t key1) {
+    for (int round = 0; round < 10; round++) {
+        const std::uint64_t first = std::uint64_t{0xD2511F53} * counter[0], second = std::uint64_t{0xCD9E8D57} * counter[2];
+        const std::uint32_t b = counter[1], d = counter[3];
+        counter[0] = static_cast<std::uint32_t>(second >> 32) ^ b ^ key0;
+        counter[1] = static_cast<std::uint32_t>(second);
+        counter[2] = static_cast<std::uint32_t>(first >> 32) ^ d ^ key1;
+        counter[3] = static_cast<std::uint32_t>(first);
+        key0 += 0x9E3779B9;  // the golden ratio
+        key1 += 0xBB67AE85;  // sqrt(3) - 1
+    }
+}
+
 inline constexpr long philox_tile = 64;  // words that are drawn together: 16 blocks
 
 struct PhiloxStream {

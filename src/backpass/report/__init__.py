@@ -8,6 +8,7 @@ from __future__ import annotations
 from .figures import (
     accuracy_curve,
     activation_histograms,
+    augmented_samples,
     confusion_matrix,
     first_layer_weights,
     gradient_histograms,
@@ -25,6 +26,7 @@ __all__ = [
     "Record",
     "accuracy_curve",
     "activation_histograms",
+    "augmented_samples",
     "confusion_matrix",
     "first_layer_weights",
     "gradient_histograms",

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ..data import Augmentation, Dataset, augmented
 from ..errors import ArgumentError, MissingExtraError
 from ..layers.base import Array
 from ..model import Model
@@ -308,6 +309,66 @@ def worst_mistakes(
         axes.text(left + 0.5, extent[2] + 0.05, words, ha="center", va="top", fontsize=7.5, color=INK)
     axes.set_xlim(0, 1.15 * columns - 0.15)
     axes.set_ylim(tall * rows, 0)
+    axes.set_aspect("equal")
+    return figure
+
+
+def augmented_samples(
+    data: Dataset, augment: Sequence[Augmentation], *, samples: int = 6, epochs: int = 5, seed: int = 0
+) -> Figure:
+    """Draw training pictures before and after the augmentation, as the first epochs would see them.
+
+    Parameters
+    ----------
+    data : Dataset
+        Of pictures with 1 or 3 channels.
+    augment : sequence of Augmentation
+    samples, epochs : int
+        How many rows and columns; what is blanked is drawn black.
+    seed : int
+        Of the run.
+
+    Returns
+    -------
+    matplotlib.figure.Figure
+
+    Raises
+    ------
+    ArgumentError, ShapeError
+        If the samples are no pictures, or an augmentation does not fit them.
+    MissingExtraError
+        If matplotlib is not installed.
+
+    Examples
+    --------
+    >>> import backpass as bp
+    >>> figure = augmented_samples(bp.data.load("digits"), [bp.data.Translate(1)], samples=2, epochs=3)
+    >>> [text.get_text() for text in figure.axes[0].texts[:4]]
+    ['before', 'epoch 1', 'epoch 2', 'epoch 3']
+    """
+    if not is_picture(data.shape):
+        raise ArgumentError(
+            f"augmented_samples: expected pictures (C, H, W) with 1 or 3 channels, got samples of shape {data.shape}"
+        )
+    x, y = data.train.x[:samples], data.train.y[:samples]
+    columns = [x, *(augmented(x, augment, seed=seed, epoch=epoch) for epoch in range(epochs))]
+    white = float(data.max_value or data.train.x.max() or 1)
+    tall = data.shape[1] / data.shape[2]
+    wide = 0.8 * (1.1 * len(columns) + 0.9)
+    figure, axes = _axes("Augmentation", "", "", (wide, 0.6 + 0.8 * (tall + 0.1) * len(x)))
+    axes.set_axis_off()
+    for k, column in enumerate(columns):
+        words = f"epoch {k}" if k else "before"
+        axes.text(1.1 * k + 0.5, -0.08, words, ha="center", va="bottom", fontsize=8, color=INK)
+        for i, sample in enumerate(column):
+            top = i * (tall + 0.1)
+            extent = (1.1 * k, 1.1 * k + 1, top + tall, top)
+            axes.imshow(picture(sample, white), interpolation="nearest", cmap="gray", vmin=0, vmax=1, extent=extent)
+    for i, label in enumerate(y):
+        middle = i * (tall + 0.1) + tall / 2
+        axes.text(-0.1, middle, _short(data.classes[label], 11), ha="right", va="center", fontsize=8, color=INK)
+    axes.set_xlim(-0.9, 1.1 * len(columns) - 0.1)
+    axes.set_ylim(len(x) * (tall + 0.1), -0.3)
     axes.set_aspect("equal")
     return figure
 

@@ -68,6 +68,19 @@ class ThreeLayerConvNet(ModelNet):
             shape = declared.out
         self.params = {name: value.astype(dtype) for name, value in self.params.items()}
 
+    def settings(self) -> dict[str, Any]:
+        """Return the arguments that make a net of the same sizes, as JSON can say them."""
+        filters, size, hidden, classes = self._sizes
+        return {
+            "input_dim": list(self.input_shape),
+            "num_filters": filters,
+            "filter_size": size,
+            "hidden_dim": hidden,
+            "num_classes": classes,
+            "reg": float(self.reg),
+            "dtype": np.dtype(self.dtype).name,
+        }
+
     def _layers(self) -> list[Layer]:
         filters, size, hidden, classes = self._sizes
         conv = Conv(filters, size, padding=(size - 1) // 2)

@@ -109,6 +109,19 @@ class FullyConnectedNet(ModelNet):
                 ln_param.pop("mode", None)
         return result
 
+    def settings(self) -> dict[str, Any]:
+        """Return the arguments that make a net of the same sizes, as JSON can say them."""
+        return {
+            "hidden_dims": self._widths[:-1],
+            "input_dim": self.input_shape[0],
+            "num_classes": self._widths[-1],
+            "dropout_keep_ratio": float(self.dropout_param.get("p", 1)),
+            "normalization": self.normalization,
+            "reg": float(self.reg),
+            "dtype": np.dtype(self.dtype).name,
+            "seed": self.dropout_param.get("seed"),
+        }
+
     def _layers(self) -> list[Layer]:
         layers: list[Layer] = []
         for i, width in enumerate(self._widths[:-1]):
@@ -158,3 +171,13 @@ class TwoLayerNet(FullyConnectedNet):
         super().__init__(
             [hidden_dim], input_dim, num_classes, reg=reg, weight_scale=weight_scale, dtype=np.float64
         )  # the course's has no dtype: NumPy's own
+
+    def settings(self) -> dict[str, Any]:
+        """Return the arguments that make a net of the same sizes, as JSON can say them."""
+        hidden, classes = self._widths
+        return {
+            "input_dim": self.input_shape[0],
+            "hidden_dim": hidden,
+            "num_classes": classes,
+            "reg": float(self.reg),
+        }

@@ -84,6 +84,10 @@ class ModelNet:
         """Return for each key of `params` the layer's number and the parameter's name there."""
         raise TypeError(f"{type(self).__name__} must define _places()")
 
+    def settings(self) -> dict[str, Any]:
+        """Return the arguments that make a net of the same sizes, as JSON can say them."""
+        raise TypeError(f"{type(self).__name__} must define settings()")
+
     def __getstate__(self) -> dict[str, Any]:
         """Leave out the model: it is made again from params when it is needed."""
         return {name: value for name, value in self.__dict__.items() if name != "_model"}
