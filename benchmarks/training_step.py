@@ -70,7 +70,6 @@ def backpass(case: Case) -> Side:
             [
                 *plan.forward,
                 bp.SoftmaxLoss().kernel(loss, plan.dscores, plan.scores, y, None),
-                native.fill_zeros(model.grads),
                 *plan.backward,
                 optimizer.kernel(model.params, model.grads, slots, control, optimizer.options("weight")),
                 *plan.update,

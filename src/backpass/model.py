@@ -22,7 +22,7 @@ from . import native
 from .arena import Wanted, aligned_bytes, aligned_vector, carve, place
 from .errors import ArgumentError, BackpassError, DTypeError, ShapeError
 from .layers.base import Array, Cache, Call, Declared, Layer, Shape, Steps, require
-from .layers.fusion import bind_backward, bind_forward, bind_infer, unit_reads, units_of
+from .layers.fusion import bind_backward, bind_forward, bind_infer, unit_overwrites, unit_reads, units_of
 
 if TYPE_CHECKING:
     from .data.preprocess import Preprocess
@@ -40,7 +40,7 @@ class Plan:
     dscores: Array
     dx: Array | None
     forward: list[Call]
-    backward: list[Call]
+    backward: list[Call]  # overwrites every gradient
     update: list[Call]
     caches: list[Cache]
     outs: list[Array | None]  # per layer; None where fusion leaves it out
@@ -218,7 +218,6 @@ class Model:
                 f"Model.backward: expected dscores of the scores' shape {plan.scores.shape}, got {dscores.shape}"
             )
         plan.dscores[...] = dscores
-        self.grads[...] = 0
         self._went_back = True
         _run(plan.backward)
         assert plan.dx is not None
@@ -452,6 +451,7 @@ class Model:
         )
         x = plan.x
         pending: list[list[Call]] = []
+        overwritten: list[Array] = []
         for i, unit in enumerate(units):
             out = arrays[outs_at[i]].reshape(declared[unit.last].out)
             dout = arrays[douts_at[i]].reshape(out.shape)
@@ -464,8 +464,13 @@ class Model:
                 forward = bind_forward(*net, out, x, self.p, self.s, caches, kernels=self.kernels)
                 plan.forward += _steps(forward)
                 if dx is not None or any(vars(p) for p in self.p[unit.span]):
-                    backward = bind_backward(*net, dx, dout, x, out, self.p, self.g, caches, kernels=self.kernels)
+                    spaces = (self.p, self.g, caches)
+                    backward = bind_backward(
+                        *net, dx, dout, x, out, *spaces, kernels=self.kernels, accumulate=False
+                    )
                     pending.append(_steps(backward))
+                    names = unit_overwrites(*net, kernels=self.kernels)
+                    overwritten += [vars(self.g[unit.first])[name] for name in names]
             if look:  # the backward runs from the end: before the unit's own
                 plan.forward.append(partial(look, "out", unit.last, out))
                 pending.append([partial(look, "dout", unit.last, dout)])
@@ -475,8 +480,21 @@ class Model:
                     update = layer.update_kernel(s, c) if self.kernels and layer.has_kernels() else None
                     plan.update += _steps(update or partial(layer.update, s, c))
             x = out
-        plan.backward = [call for steps in reversed(pending) for call in steps]
+        plan.backward = [call for steps in [self._zeros(overwritten), *reversed(pending)] for call in steps]
         return plan
+
+    def _zeros(self, overwritten: Sequence[Array]) -> list[Call]:
+        """Return calls that zero the gradients which a backward adds to: all but the `overwritten` views."""
+        starts = [(view.ctypes.data - self.grads.ctypes.data) // self.grads.itemsize for view in overwritten]
+        taken = sorted((start, start + view.size) for start, view in zip(starts, overwritten, strict=True))
+        calls: list[Call] = []
+        at = 0
+        for start, end in [*taken, (self.grads.size, self.grads.size)]:
+            if at < start:
+                rest = self.grads[at:start]
+                calls.append(native.fill_zeros(rest) if self.kernels else partial(rest.fill, 0))
+            at = end
+        return calls
 
     def _infer_plan(self, batch: int) -> tuple[Array, Array, Any]:
         if batch in self._infer_plans:

@@ -601,11 +601,9 @@ class _Step:
         weights = model.groups["weight"]
 
         loss_call: Call = partial(_reference_loss, loss, self.loss, plan.dscores, plan.scores, self.y)
-        zero: Call = partial(model.grads.fill, 0)
         if model.kernels:
             loss_call = loss.kernel(self.loss, plan.dscores, plan.scores, self.y, None)
-            zero = native.fill_zeros(model.grads)
-        calls = [*reader.calls(plan.x, self.indices), *plan.forward, loss_call, zero, *plan.backward]
+        calls = [*reader.calls(plan.x, self.indices), *plan.forward, loss_call, *plan.backward]
         if trainer.reg:
             calls.append(
                 add_l2(self.loss, model.grads[weights], model.params[weights], trainer.reg, kernels=model.kernels)

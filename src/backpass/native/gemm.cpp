@@ -242,44 +242,92 @@ void cut(Product<T>& x, long most, bool small) {
     x.column_pieces = {columns, std::min(across, columns)};
 }
 
-}  // namespace
+// A product, and how it will be computed.
+template <class T>
+struct Planned {
+    Product<T> x;
+    long k, parts;          // of k, if more than one
+    bool share_a, share_b;  // packed by all threads first
+    long pieces() const { return x.row_pieces.count * x.column_pieces.count; }
+    bool at_once() const { return parts <= 1 && !share_a && !share_b; }
+};
 
 template <class T>
-void gemm(T* c, long ldc, Matrix<T> a, Matrix<T> b, Epilogue<T> epilogue) {
-    const long m = a.rows, n = b.cols, k = a.cols;
-    if (m == 0 || n == 0) return;
-    const long columns = divide_up(n, NR<T>);
-    Product<T> x{c, ldc, {a.data, a.row_stride, a.col_stride}, {b.data, b.col_stride, b.row_stride}, epilogue, m, n,
-                 false, false, MR, {m, 1}, {columns, 1}, nullptr, nullptr};
+Planned<T> plan(const MatrixProduct<T>& p) {
+    const long m = p.a.rows, n = p.b.cols, k = p.a.cols, columns = divide_up(n, NR<T>);
+    Product<T> x{p.c, p.ldc, {p.a.data, p.a.row_stride, p.a.col_stride}, {p.b.data, p.b.col_stride, p.b.row_stride},
+                 p.epilogue, m, n, false, false, MR, {m, 1}, {columns, 1}, nullptr, nullptr};
     // Read in place what is read once or twice or sits in the first cache, unless its lines all fall into a few sets there.
     const long bytes_b = n * k * static_cast<long>(sizeof(T));
     const bool clash = std::max(x.a.line_stride, x.a.k_stride) * sizeof(T) % 2048 == 0;
-    x.direct_a = columns == 1 || (columns <= 4 && !clash);
+    const bool narrow = x.a.line_stride != 1 && pays_narrow<T>(MR - 1, x.column_count(columns - 1));  // wants A packed
+    x.direct_a = columns == 1 || (columns <= 4 && !clash && !narrow);
     x.direct_b = x.b.line_stride == 1 && (m <= 2 * MR || bytes_b <= direct_bytes);
     if (x.direct_a && clash && x.a.line_stride != 1) x.height = std::min(MR, 7);
 
-    const long most = m * n * k / piece_work;  // more pieces do not pay
     const long parts = std::min({m * n * k / split_work, most_parts, k / split_depth});
-    if (m * n <= split_size && parts > 1) return split_k(x, k, parts);
-
+    if (m * n <= split_size && parts > 1) return {x, k, parts, false, false};
+    const long most = m * n * k / piece_work;  // more pieces do not pay
     const bool small = bytes_b <= own_bytes;
     if (most > 1) cut(x, most, small);
     const bool share_a = x.column_pieces.count > 1 && !x.direct_a;
     const bool share_b = x.row_pieces.count > 1 && !x.direct_b && !small;
+    return {x, k, 1, share_a, share_b};
+}
+
+template <class T>
+void run(const Planned<T>& planned) {
+    const auto& [x, k, parts, share_a, share_b] = planned;
+    if (parts > 1) return split_k(x, k, parts);
     // Blocks depend on k only: they decide how an element of C is summed.
     const Cut blocks = blocks_of<T>(k);
-    const long shared_line = ((share_a ? m : 0) + (share_b ? n : 0)) * static_cast<long>(sizeof(T));
+    const long shared_line = ((share_a ? x.m : 0) + (share_b ? x.n : 0)) * static_cast<long>(sizeof(T));
     const Cut rounds{blocks.count, std::clamp(divide_up(k * shared_line, shared_bytes), 1L, blocks.count)};
     for (long round = 0; round < rounds.count; round++) {
         Product<T> now = x;
         const long first = rounds.begin(round), last = rounds.begin(round + 1);
         if (share_a || share_b) pack_shared(now, share_a, share_b, blocks, first, last);
-        parallel(x.row_pieces.count * x.column_pieces.count,
-                 [&](long piece) { compute(now, piece, blocks, first, last, 0); });
+        parallel(planned.pieces(), [&](long piece) { compute(now, piece, blocks, first, last, 0); });
     }
+}
+
+}  // namespace
+
+template <class T>
+void gemm(T* c, long ldc, Matrix<T> a, Matrix<T> b, Epilogue<T> epilogue) {
+    if (a.rows > 0 && b.cols > 0) run(plan<T>({c, ldc, a, b, epilogue}));
+}
+
+template <class T>
+void gemm_pair(const MatrixProduct<T>& first, const MatrixProduct<T>* second,
+               const std::function<void(long, long)>& beside) {
+    const Planned<T> one = plan(first), two = plan(second ? *second : first);
+    if (!one.at_once() || !two.at_once()) {
+        run(one);
+        if (second) run(two);
+        const long parts = divide_up(first.b.cols, 256);
+        return parallel(parts, [&](long part) { beside(part, parts); });
+    }
+    // Pieces of both in turn, so that a thread gets the same part of each.
+    const long parts = one.pieces(), more = second ? two.pieces() : 0;
+    const auto run_piece = [](const Planned<T>& p, long piece) {
+        const Cut blocks = blocks_of<T>(p.k);
+        compute(p.x, piece, blocks, 0, blocks.count, 0);
+    };
+    const long pairs = std::min(parts, more);
+    parallel(parts + more, [&](long i) {
+        const bool paired = i < 2 * pairs;
+        const bool is_first = paired ? i % 2 == 0 : parts > more;
+        const long piece = paired ? i / 2 : i - pairs;
+        run_piece(is_first ? one : two, piece);
+        if (is_first) beside(piece, parts);
+    });
 }
 
 template void gemm(float*, long, Matrix<float>, Matrix<float>, Epilogue<float>);
 template void gemm(double*, long, Matrix<double>, Matrix<double>, Epilogue<double>);
+template void gemm_pair(const MatrixProduct<float>&, const MatrixProduct<float>*, const std::function<void(long, long)>&);
+template void gemm_pair(const MatrixProduct<double>&, const MatrixProduct<double>*,
+                        const std::function<void(long, long)>&);
 
 }  // namespace backpass
