@@ -465,9 +465,7 @@ class Model:
                 plan.forward += _steps(forward)
                 if dx is not None or any(vars(p) for p in self.p[unit.span]):
                     spaces = (self.p, self.g, caches)
-                    backward = bind_backward(
-                        *net, dx, dout, x, out, *spaces, kernels=self.kernels, accumulate=False
-                    )
+                    backward = bind_backward(*net, dx, dout, x, out, *spaces, kernels=self.kernels, accumulate=False)
                     pending.append(_steps(backward))
                     names = unit_overwrites(*net, kernels=self.kernels)
                     overwritten += [vars(self.g[unit.first])[name] for name in names]

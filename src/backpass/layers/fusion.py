@@ -172,9 +172,7 @@ def _affine_relu_infer(out: Array, x: Array, layers: Any, p: Any, s: Any, c: Any
     return native.affine_forward(out, x, p[0].w, p[0].b, 1)
 
 
-FUSIONS[Affine, ReLU] = Fusion(
-    _affine_relu_forward, _affine_relu_backward, _affine_relu_infer, overwrites=("w",)
-)
+FUSIONS[Affine, ReLU] = Fusion(_affine_relu_forward, _affine_relu_backward, _affine_relu_infer, overwrites=("w",))
 
 
 def _batchnorm_relu_forward(out: Array, x: Array, layers: Any, p: Any, g: Any, s: Any, c: Any) -> Call:

@@ -43,7 +43,7 @@ template <class F>
 void parallel_elements(long n, long grain, F&& f) {
     constexpr long line = 64;
     const long pieces = n < shared_least ? 1 : (n + 2 * grain - 1) / (2 * grain) * 2;
-    parallel_ranges(n, ((n + pieces - 1) / pieces + line - 1) / line * line, f);
+    parallel_ranges(n, std::max(1L, (n + pieces * line - 1) / (pieces * line)) * line, f);
 }
 
 // Scratch memory of the calling thread, 64-byte aligned; grows once, is reused ever after, and is the
