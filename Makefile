@@ -45,9 +45,8 @@ lint: dev      ## ruff and mypy
 docs-check: dev  ## every public name documented, every example run, every link alive
 	@$(BIN)/python -m pytest -q tests/test_docs.py
 
-bench: dev     ## the speed tables against PyTorch and scikit-learn (quiet machine, some minutes)
+bench: dev     ## speed beside PyTorch, scikit-learn and NumPy, recorded in benchmarks/ (idle machine, some 12 minutes)
 	@$(BIN)/python -m benchmarks --record
-	@$(BIN)/python -m benchmarks.footprint
 
 campaigns: dev  ## the slow tests: kill and resume, CIFAR-10 accuracy ...
 	@$(BIN)/python -m pytest -q -m slow

@@ -1,1 +1,1 @@
-"""Speed measured by protocol: `python -m benchmarks --help`."""
+"""Recorded benchmarks: `python -m benchmarks --help`; the benchmarks themselves are in `src/backpass/bench`."""

@@ -1,20 +1,42 @@
-"""Run benchmarks: `python -m benchmarks [NAME] [options]`; without a name, all of them one after another."""
+"""Run benchmarks from a source checkout: `python -m benchmarks [BENCHMARK]... [options of backpass bench]`.
+
+With --record the results go to benchmarks/results/DAY.json, case by case, and benchmarks/RESULTS.md is written anew from
+everything that is recorded there. An interrupted recording goes on with the same command: what the day's file holds is not
+measured again (--again measures it anew). --write only writes RESULTS.md.
+"""
 
 from __future__ import annotations
 
 import sys
+import time
+from pathlib import Path
 
-from . import harness
+from backpass.cli import main
 
-NAMES = ("matrix_product", "training_step", "conv")
+from .record import write_page
+
+RESULTS = Path(__file__).parent / "results"
+
+
+def run(arguments: list[str]) -> None:
+    """Hand the command over to `backpass bench`, and write the page afterwards if it records."""
+    if "--write" in arguments:
+        print(write_page(RESULTS))
+        return
+    own = {"--record", "--again"}
+    rest = [argument for argument in arguments if argument not in own]
+    if "--record" not in arguments:
+        main(["bench", "--out", "/tmp/backpass-bench.json", "--no-picture", *rest])
+    day = RESULTS / f"{time.strftime('%Y-%m-%d')}.json"
+    rest += ["--out", str(day), *([] if "--again" in arguments else ["--resume"])]
+    try:
+        main(["bench", *rest])
+    finally:
+        if day.exists():
+            print(write_page(RESULTS))
+
 
 if __name__ == "__main__":
-    if len(sys.argv) > 1 and sys.argv[1] in ("-h", "--help"):
-        print(f"{__doc__}\nNames: {', '.join(NAMES)}. Options: python -m benchmarks NAME --help")
-    elif len(sys.argv) > 1 and not sys.argv[1].startswith("-"):
-        if sys.argv[1] not in NAMES:
-            raise SystemExit(f"expected one of {', '.join(NAMES)}, got {sys.argv[1]}")
-        harness.main(sys.argv[1], sys.argv[2:])
-    else:
-        for name in NAMES:
-            harness.main(name, sys.argv[1:])
+    if {"-h", "--help"} & set(sys.argv):
+        print(__doc__)
+    run(sys.argv[1:])

@@ -11,7 +11,7 @@ import pytest
 
 from backpass import init
 from backpass.errors import ArgumentError
-from backpass.init import Constant, Glorot, He, Normal, Orthogonal, by_name, fans
+from backpass.init import Constant, Dirac, Glorot, He, Normal, Orthogonal, by_name, fans
 
 ALL = [Constant(0.5), Normal(0.02), He(), He(0.5), Glorot(), Glorot(2.0, "uniform"), Orthogonal(), Orthogonal(1.4)]
 
@@ -106,7 +106,10 @@ def test_he_keeps_the_scale_through_relus_and_glorot_through_tanhs():
         (lambda: Orthogonal(gain=float("nan")), "Orthogonal: gain"),
         (lambda: He(gain=-1), "He: gain"),
         (lambda: Normal(scale=-1), "Normal: scale"),
-        (lambda: by_name("xavier"), "init: expected one of constant, glorot, he, normal, orthogonal, got 'xavier'"),
+        (
+            lambda: by_name("xavier"),
+            "init: expected one of constant, dirac, glorot, he, normal, orthogonal, got 'xavier'",
+        ),
         (lambda: by_name("he", scale=1), "init he: expected options among gain, got 'scale'"),
     ],
 )
@@ -117,10 +120,24 @@ def test_bad_arguments(make, message):
 
 def test_names():
     assert by_name("glorot", distribution="uniform") == Glorot(distribution="uniform")
-    assert {type(one) for one in ALL} == set(init.BY_NAME.values())
+    assert {*(type(one) for one in ALL), Dirac} == set(init.BY_NAME.values())  # Dirac draws convolutions only
 
 
 def test_the_examples_run():
     failed, tried = doctest.testmod(init)
     assert failed == 0
     assert tried > 0
+
+
+def test_dirac_filters_copy_their_channels():
+    for F, C in ((6, 4), (4, 6), (5, 5)):
+        w = Dirac()(rng(), (F, C, 3, 3))
+        x = np.random.default_rng(0).standard_normal((2, C, 5, 4))
+        seen = np.einsum("nchw,fc->nfhw", x, w[:, :, 1, 1])
+        few = min(F, C)
+        np.testing.assert_array_equal(seen[:, :few], x[:, :few])
+        assert np.count_nonzero(w[:few]) == few
+        assert F <= C or np.var(w[few:]) == pytest.approx(1 / (3 * 9 * C), rel=0.3)
+    assert not Dirac(rest=Constant(0.0))(rng(), (3, 2, 1, 1))[2].any()
+    with pytest.raises(ArgumentError, match="shape: expected the weights"):
+        Dirac()(rng(), (3, 4))

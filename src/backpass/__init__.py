@@ -24,7 +24,8 @@ from .optim import *  # noqa: F403
 from .optim import __all__ as _optimizers
 
 if TYPE_CHECKING:
-    from . import check, report, schedule, testing
+    from . import check, recipes, report, schedule, testing
+    from .average import EMA, Lookahead
     from .callbacks import Callback
     from .history import History
     from .progress import Progress
@@ -36,8 +37,10 @@ __all__ = [
     *_layers,
     *_losses,
     *_optimizers,
+    "EMA",
     "Callback",
     "History",
+    "Lookahead",
     "Model",
     "Progress",
     "Run",
@@ -49,6 +52,7 @@ __all__ = [
     "init",
     "load_model",
     "models",
+    "recipes",
     "report",
     "save_model",
     "schedule",
@@ -59,8 +63,10 @@ __all__ = [
 
 
 # What trains, reads, draws or tests is imported when it is first asked for: `import backpass` stays quick.
-_MODULES = ("check", "report", "schedule", "testing")
+_MODULES = ("check", "recipes", "report", "schedule", "testing")
 _LATER = {
+    "EMA": "average",
+    "Lookahead": "average",
     "Callback": "callbacks",
     "History": "history",
     "Progress": "progress",

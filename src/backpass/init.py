@@ -159,12 +159,43 @@ class Orthogonal:
         return self.gain * (q if rows >= cols else q.T).reshape(shape)
 
 
+@dataclass(frozen=True)
+class Dirac:
+    """Filters that pass their input on: filter c of a convolution copies channel c, as far as there are channels.
+
+    The filters beyond are drawn by `rest`.  Deep nets of such layers start as shallow ones (Zagoruyko and Komodakis 2017,
+    "DiracNets", arXiv:1706.00388).  For weights (F, C, HH, WW).
+
+    Examples
+    --------
+    >>> w = Dirac()(np.random.default_rng(0), (4, 2, 3, 3))
+    >>> w[1, 1]
+    array([[0., 0., 0.],
+           [0., 1., 0.],
+           [0., 0., 0.]])
+    >>> bool(w[1, 0].any()), bool(w[2].all())
+    (False, True)
+    """
+
+    rest: Any = He(gain=6**-0.5)  # variance 1 / (3 fan-in)
+
+    def __call__(self, rng: np.random.Generator, shape: Shape) -> Array:
+        """Return the array."""
+        require(len(shape) == 4, self, "shape", "the weights (F, C, HH, WW) of a convolution", shape)
+        w: Array = self.rest(rng, shape)
+        channels = np.arange(min(shape[:2]))
+        w[channels] = 0
+        w[channels, channels, shape[2] // 2, shape[3] // 2] = 1
+        return w
+
+
 BY_NAME: dict[str, type[Any]] = {
     "constant": Constant,
     "normal": Normal,
     "he": He,
     "glorot": Glorot,
     "orthogonal": Orthogonal,
+    "dirac": Dirac,
 }
 
 
@@ -174,7 +205,7 @@ def by_name(name: str, **options: Any) -> Any:
     Parameters
     ----------
     name : str
-        constant, glorot, he, normal or orthogonal.
+        constant, dirac, glorot, he, normal or orthogonal.
     **options
         Its arguments.
 

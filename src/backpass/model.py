@@ -22,10 +22,21 @@ from . import native
 from .arena import Wanted, aligned_bytes, aligned_vector, carve, place
 from .errors import ArgumentError, BackpassError, DTypeError, ShapeError
 from .layers.base import Array, Cache, Call, Declared, Layer, Shape, Steps, require
-from .layers.fusion import bind_backward, bind_forward, bind_infer, unit_overwrites, unit_reads, units_of
+from .layers.fusion import (
+    bind_backward,
+    bind_forward,
+    bind_infer,
+    infer_scratch,
+    infer_units_of,
+    unit_overwrites,
+    unit_reads,
+    units_of,
+)
+from .views import views
 
 if TYPE_CHECKING:
     from .data.preprocess import Preprocess
+    from .profile import Profile
 
 GROUPS = ("weight", "bias", "gamma", "beta")
 INFER_BATCH = 256  # rows per prediction program: enough to fill the kernels, little memory
@@ -42,6 +53,8 @@ class Plan:
     forward: list[Call]
     backward: list[Call]  # overwrites every gradient
     update: list[Call]
+    forward_names: list[str]  # for each call the layer that it runs: "3", or "3.main.0" for a layer in a layer
+    backward_names: list[str]
     caches: list[Cache]
     outs: list[Array | None]  # per layer; None where fusion leaves it out
     douts: list[Array | None]
@@ -247,42 +260,54 @@ class Model:
         x = self._check_input(x, empty=True)
         return self._infer(x, lambda into, rows: into.__setitem__(..., rows))
 
-    def predict_scores(self, x: Any) -> Array:
+    def predict_scores(self, x: Any, *, tta: str = "none") -> Array:
         """Compute the scores of raw samples, which the model's `preprocess` treats first.
 
         Parameters
         ----------
         x : array (N, *sample shape)
             As in the data set: uint8 pictures, say.
+        tta : {"none", "flip", "flip+translate"}
+            Test-time augmentation: the mean over several views of each picture (`backpass.views`).
 
         Returns
         -------
         ndarray (N, *output_shape)
         """
+        x = np.asarray(x)
+        if self.preprocess is not None:
+            sample = self.preprocess.shift.shape
+            if x.ndim < 1 or x.shape[1:] != sample:
+                wanted = ", ".join(map(str, sample))
+                raise ShapeError(f"Model.predict: expected x of shape (N, {wanted}), got {x.shape}")
+            if x.dtype.kind == "f" and not np.isfinite(x).all():
+                raise ArgumentError("Model.predict: expected finite numbers in x, got NaN or infinity")
+        scores: Array = np.zeros((), self.dtype)
+        for weight, view in views(x, tta):
+            seen = self._preprocess_and_infer(view)
+            scores = seen if weight == 1 else scores + self.dtype.type(weight) * seen
+        return scores
+
+    def _preprocess_and_infer(self, x: Array) -> Array:
         if self.preprocess is None:
             return self.infer(x)
-        x = np.asarray(x)
-        sample = self.preprocess.shift.shape
-        if x.ndim < 1 or x.shape[1:] != sample:
-            wanted = ", ".join(map(str, sample))
-            raise ShapeError(f"Model.predict: expected x of shape (N, {wanted}), got {x.shape}")
-        if x.dtype.kind == "f" and not np.isfinite(x).all():
-            raise ArgumentError("Model.predict: expected finite numbers in x, got NaN or infinity")
         apply = self.preprocess.apply
         return self._infer(x, lambda into, rows: apply(rows, out=into))
 
-    def predict(self, x: Any) -> Array:
+    def predict(self, x: Any, *, tta: str = "none") -> Array:
         """Return the class with the highest score for each raw sample.
 
         Parameters
         ----------
         x : array (N, *sample shape)
+        tta : {"none", "flip", "flip+translate"}
+            As for `predict_scores`.
 
         Returns
         -------
         ndarray (N,) of int64
         """
-        return self.predict_scores(x).reshape(len(x), int(np.prod(self.output_shape))).argmax(axis=1)
+        return self.predict_scores(x, tta=tta).reshape(len(x), int(np.prod(self.output_shape))).argmax(axis=1)
 
     def _infer(self, x: Array, fill: Any) -> Array:
         out = np.empty((len(x), *self.output_shape), self.dtype)
@@ -444,13 +469,15 @@ class Model:
             forward=[],
             backward=[],
             update=[],
+            forward_names=[],
+            backward_names=[],
             caches=caches,
             outs=[None] * len(self.layers),
             douts=[None] * len(self.layers),
             arena_bytes=size_bytes,
         )
         x = plan.x
-        pending: list[list[Call]] = []
+        backwards: list[Steps] = []
         overwritten: list[Array] = []
         for i, unit in enumerate(units):
             out = arrays[outs_at[i]].reshape(declared[unit.last].out)
@@ -462,56 +489,60 @@ class Model:
             if not views[i]:
                 net = (unit, self.layers)
                 forward = bind_forward(*net, out, x, self.p, self.s, caches, kernels=self.kernels)
-                plan.forward += _steps(forward)
+                for name, call in _steps(str(unit.first), forward):
+                    plan.forward.append(call)
+                    plan.forward_names.append(name)
                 if dx is not None or any(vars(p) for p in self.p[unit.span]):
                     spaces = (self.p, self.g, caches)
                     backward = bind_backward(*net, dx, dout, x, out, *spaces, kernels=self.kernels, accumulate=False)
-                    pending.append(_steps(backward))
+                    backwards.append(_steps(str(unit.first), backward))
                     names = unit_overwrites(*net, kernels=self.kernels)
                     overwritten += [vars(self.g[unit.first])[name] for name in names]
             if look:  # the backward runs from the end: before the unit's own
                 plan.forward.append(partial(look, "out", unit.last, out))
-                pending.append([partial(look, "dout", unit.last, dout)])
+                backwards.append(_steps("look", partial(look, "dout", unit.last, dout)))
             for j in range(unit.first, unit.last + 1):
                 layer, s, c = self.layers[j], self.s[j], caches[j]
                 if vars(s):
                     update = layer.update_kernel(s, c) if self.kernels and layer.has_kernels() else None
-                    plan.update += _steps(update or partial(layer.update, s, c))
+                    plan.update += [call for _, call in _steps(str(j), update or partial(layer.update, s, c))]
             x = out
-        plan.backward = [call for steps in [self._zeros(overwritten), *reversed(pending)] for call in steps]
+        for steps in [self._zeros(overwritten), *reversed(backwards)]:
+            plan.backward += [call for _, call in steps]
+            plan.backward_names += [name for name, _ in steps]
         return plan
 
-    def _zeros(self, overwritten: Sequence[Array]) -> list[Call]:
-        """Return calls that zero the gradients which a backward adds to: all but the `overwritten` views."""
+    def _zeros(self, overwritten: Sequence[Array]) -> Steps:
+        """Return steps, called "zero", that zero the gradients which a backward adds to: all but the `overwritten` views."""
         starts = [(view.ctypes.data - self.grads.ctypes.data) // self.grads.itemsize for view in overwritten]
         taken = sorted((start, start + view.size) for start, view in zip(starts, overwritten, strict=True))
-        calls: list[Call] = []
+        steps = Steps()
         at = 0
         for start, end in [*taken, (self.grads.size, self.grads.size)]:
             if at < start:
                 rest = self.grads[at:start]
-                calls.append(native.fill_zeros(rest) if self.kernels else partial(rest.fill, 0))
+                steps.add("zero", native.fill_zeros(rest) if self.kernels else partial(rest.fill, 0))
             at = end
-        return calls
+        return steps
 
     def _infer_plan(self, batch: int) -> tuple[Array, Array, Any]:
         if batch in self._infer_plans:
             return self._infer_plans[batch]
         shapes, declared = zip(*self._declare(batch), strict=True)
-        units = units_of(self.layers, fuse=self.kernels)
+        units = infer_units_of(self.layers, fuse=self.kernels)
         wanted = [Wanted(shapes[0], self.dtype, 0, 0)]
         at: list[int] = [0]
         for i, unit in enumerate(units):
             old = wanted[at[-1]]
             wanted[at[-1]] = Wanted(old.shape, old.dtype, old.first, i)
-            if unit.fusion is None and self.layers[unit.first].is_view(training=False):
+            if unit.first == unit.last and self.layers[unit.first].is_view(training=False):
                 at.append(at[-1])
             else:
                 wanted.append(Wanted(declared[unit.last].out, self.dtype, i, i + 1))
                 at.append(len(wanted) - 1)
         scratch_at = {}
         for i, unit in enumerate(units):
-            if size := declared[unit.first].infer_scratch:
+            if size := infer_scratch(unit, self.layers, declared):
                 wanted.append(Wanted((size,), self.dtype, i, i))
                 scratch_at[unit.first] = len(wanted) - 1
         offsets, size_bytes = place(wanted)
@@ -529,7 +560,8 @@ class Model:
         for i, unit in enumerate(units):
             out = arrays[at[i + 1]].reshape(declared[unit.last].out)
             if at[i + 1] != at[i]:
-                calls += _steps(bind_infer(unit, self.layers, out, x, self.p, self.s, scratch, kernels=self.kernels))
+                call = bind_infer(unit, self.layers, out, x, self.p, self.s, scratch, kernels=self.kernels)
+                calls += [step for _, step in _steps(str(unit.first), call)]
             x = out
         self._infer_plans[batch] = (arrays[0], x, native.Program(calls))
         return self._infer_plans[batch]
@@ -586,6 +618,32 @@ class Model:
         )
         return "\n".join(lines)
 
+    def profile(self, batch: int = 64, *, rounds: int = 5) -> Profile:
+        """Time each layer of a training step, forward and backward, on random numbers; see `backpass.profile`.
+
+        Parameters
+        ----------
+        batch : int
+            N.
+        rounds : int
+            How often; medians count.
+
+        Returns
+        -------
+        Profile
+            Prints as a table: milliseconds, GFLOP/s, GB/s and the share of the step.
+
+        Examples
+        --------
+        >>> import backpass as bp
+        >>> measured = bp.Model([bp.Affine(3)], (4,)).profile(8)  # print(measured) shows the table
+        >>> measured.batch, [row.name for row in measured.rows]
+        (8, ['0 Affine'])
+        """
+        from .profile import profile
+
+        return profile(self, batch, rounds=rounds)
+
     def _summary_row(
         self, name: str, layer: Layer, x: Shape, declared: Declared, *, fused: bool
     ) -> tuple[str, str, str, str]:
@@ -613,8 +671,10 @@ def _fused_parts(parts: Sequence[tuple[str, Layer, Shape]]) -> set[str]:
     return found
 
 
-def _steps(call: Call) -> list[Call]:
-    return [step for _, step in call] if isinstance(call, Steps) else [call]
+def _steps(name: str, call: Call) -> Steps:
+    steps = Steps()
+    steps.add(name, call)
+    return steps
 
 
 def _run(calls: Sequence[Call]) -> None:

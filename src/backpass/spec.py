@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 
 from . import init, schedule
+from .average import Average
 from .data.augment import Augmentation
 from .errors import CheckpointError
 from .layers.base import Layer
@@ -91,6 +92,7 @@ def _known() -> dict[str, type]:
         **Layer.registry,
         **Loss.registry,
         **Optimizer.registry,
+        **Average.registry,
         **{"data." + name: cls for name, cls in Augmentation.registry.items()},
         **_dataclasses_of(init, "init."),
         **_dataclasses_of(schedule, "schedule."),

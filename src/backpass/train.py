@@ -5,8 +5,8 @@
 
 The position of a run is one integer, the step.  The order of samples is a function of (seed, epoch), augmentation of (seed,
 epoch, sample), dropout of (seed, layer, step, element), the learning rate of the step; nothing else is random.  A
-checkpoint holds the rest: parameters, optimizer, running statistics, history and the best so far.  So a run that is killed
-and resumed, with whatever number of threads, ends with the same bits as one that was not.
+checkpoint holds the rest: parameters, their average, optimizer, running statistics, history and the best so far.  So a run
+that is killed and resumed, with whatever number of threads, ends with the same bits as one that was not.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ import signal
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
@@ -25,6 +26,7 @@ from typing import Any
 import numpy as np
 
 from . import checkpoint, native
+from .average import Average, move_average_reference
 from .callbacks import Callback, as_callbacks
 from .data import Augmentation, Dataset, Preprocess, Split, augmented, load, order
 from .data.augment import as_augmentations
@@ -162,6 +164,11 @@ class Trainer:
     save_every_steps : int, optional
     save_every_s : float, optional
         How often to write a checkpoint; one is always written at the end and when interrupted.
+    average : Average, optional
+        Such as ``bp.EMA(0.999)`` or ``bp.Lookahead()``: evaluation, the best parameters and prediction then use the average of
+        the parameters over the steps.
+    frozen : sequence of str
+        Parameters that keep their values: by name ("0.w"), by layer ("0"), or a whole group ("gamma").
     callbacks : sequence of Callback or functions of the run
         A plain function is called after each epoch.
     inspect : bool
@@ -206,6 +213,8 @@ class Trainer:
         evaluate_train: int = 1000,
         save_every_steps: int | None = None,
         save_every_s: float | None = 30.0,
+        average: Average | None = None,
+        frozen: Sequence[str] = (),
         callbacks: Sequence[Callback | Callable[[Run], object]] = (),
         inspect: bool = True,
         note: Mapping[str, Any] | None = None,
@@ -247,6 +256,9 @@ class Trainer:
         self.callbacks = as_callbacks(callbacks)
         self.note = to_spec(dict(note or {}))
         self.augment = as_augmentations(self, augment, data.shape)
+        require(average is None or isinstance(average, Average), self, "average", "such as bp.EMA(0.999)", average)
+        self.average, self.frozen = average, tuple(frozen)
+        self.trained = _trained(model, self.frozen)
 
         for split in (data.train, data.val, data.test):
             if len(split):
@@ -283,6 +295,9 @@ class Trainer:
         model.step = 0
         self.slots = optimizer.new_slots(model.params)
         self.best_params, self.best_state = np.zeros(0, model.dtype), np.zeros(0, model.dtype)
+        self.averages = {} if average is None else {"params": model.params.copy(), "state": model.state.copy()}
+        self.average_weight = np.zeros(1)
+        self._move_average = self._averaging()
         self.run = Run(self)
         self._reader = _Reader(data.train, fitted, model.dtype, self.augment, self.seed)
 
@@ -329,15 +344,20 @@ class Trainer:
                 ends_epoch = k == run.steps_per_epoch - 1
                 run.loss = steps[len(rows)].run(rows, run, measure=ends_epoch)
                 run.step += 1
+                if self.average is not None:
+                    self.average_weight[0] = self.average.weight(run.step, run.total_steps)
+                    if self.average_weight[0]:
+                        self._move_average.run()
                 run.history.add_step(run.loss)
                 now = time.perf_counter()
                 run.seconds = seconds_before + now - started
                 for callback in every_step:
                     callback.step(run)
                 if ends_epoch:
-                    self._end_epoch(run, steps[len(rows)], now - epoch_started)
-                    epoch_started = now = time.perf_counter()
-                    self._call("epoch")
+                    with self._averaged():
+                        self._end_epoch(run, steps[len(rows)], now - epoch_started)
+                        epoch_started = now = time.perf_counter()
+                        self._call("epoch")
                 if now - last_tick >= TICK_S:
                     run.samples_per_s = (run.step - tick_step) * self.batch_size / (now - last_tick)
                     last_tick, tick_step = now, run.step
@@ -356,6 +376,30 @@ class Trainer:
             self.save()
             if run.status != "interrupted" and len(self.best_params):
                 self.model.params[...], self.model.state[...] = self.best_params, self.best_state
+
+    def _averaging(self) -> Any:
+        """Return the program that moves the averages."""
+        calls: list[Call] = []
+        for name, average in self.averages.items():
+            assert self.average is not None
+            value, back = getattr(self.model, name), self.average.writes_back
+            if self.model.kernels:
+                calls.append(native.move_average(average, value, self.average_weight, int(back)))
+            else:
+                calls.append(partial(move_average_reference, average, value, self.average_weight, back=back))
+        return native.Program(calls)
+
+    @contextmanager
+    def _averaged(self) -> Iterator[None]:
+        """Let the model compute with the averages inside, and with its own parameters again after."""
+        own = {name: getattr(self.model, name).copy() for name in self.averages}
+        for name, average in self.averages.items():
+            getattr(self.model, name)[...] = average
+        try:
+            yield
+        finally:
+            for name, values in own.items():
+                getattr(self.model, name)[...] = values
 
     def _call(self, hook: str) -> None:
         for callback in self.callbacks:
@@ -407,6 +451,7 @@ class Trainer:
             "best_params": self.best_params,
             "best_state": self.best_state,
             **{f"optimizer/{name}": slot for name, slot in self.slots.items()},
+            **{f"average/{name}": array for name, array in self.averages.items()},
             **{f"preprocess/{name}": array for name, array in self.model.preprocess.to_arrays().items()},
             **{f"history/{name}": array for name, array in run.history.to_arrays().items()},
         }
@@ -457,6 +502,8 @@ class Trainer:
             "reg",
             "clip_norm",
             "augment",
+            "average",
+            "frozen",
             "seed",
             "monitor",
             "patience",
@@ -532,6 +579,8 @@ class Trainer:
         run = trainer.run
         for name, slot in trainer.slots.items():
             _fill(slot, arrays, f"optimizer/{name}", folder)
+        for name, average in trainer.averages.items():
+            _fill(average, arrays, f"average/{name}", folder)
         model.params[...], model.state[...] = arrays["params"], arrays["state"]
         trainer.best_params, trainer.best_state = arrays["best_params"], arrays["best_state"]
         run.history = history_of(arrays)
@@ -598,22 +647,24 @@ class _Step:
         self.norm = np.zeros(1)
         self.gradient_norm = self.update_ratio = 0.0
         reader, loss = trainer._reader, trainer.loss
-        weights = model.groups["weight"]
-
         loss_call: Call = partial(_reference_loss, loss, self.loss, plan.dscores, plan.scores, self.y)
         if model.kernels:
             loss_call = loss.kernel(self.loss, plan.dscores, plan.scores, self.y, None)
         calls = [*reader.calls(plan.x, self.indices), *plan.forward, loss_call, *plan.backward]
-        if trainer.reg:
+        for group, where in trainer.trained:
+            if group == "weight" and trainer.reg:
+                w, dw = model.params[where], model.grads[where]
+                calls.append(add_l2(self.loss, dw, w, trainer.reg, kernels=model.kernels))
+        for where in _between([where for _, where in trainer.trained], model.params.size):
             calls.append(
-                add_l2(self.loss, model.grads[weights], model.params[weights], trainer.reg, kernels=model.kernels)
+                native.fill_zeros(model.grads[where]) if model.kernels else partial(model.grads[where].fill, 0)
             )
         self.gradients = native.Program(calls)
 
         self.clip: list[Call] = []
         if trainer.clip_norm:
             self.clip = [clip_norm(self.control, self.norm, model.grads, trainer.clip_norm, kernels=model.kernels)]
-        self.groups = list(_merged_groups(model, trainer.optimizer))
+        self.groups = _merged(trainer.trained, trainer.optimizer)
         changes = [self._change(group, where) for group, where in self.groups]
         self.change = native.Program([*self.clip, *changes, *plan.update])
 
@@ -724,7 +775,7 @@ class _Interrupt:
         signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
-def evaluate(model: Model, split: Split, loss: Loss | None = None) -> dict[str, float]:
+def evaluate(model: Model, split: Split, loss: Loss | None = None, *, tta: str = "none") -> dict[str, float]:
     """Return the loss and the accuracy of a model on a split.
 
     Parameters
@@ -734,6 +785,8 @@ def evaluate(model: Model, split: Split, loss: Loss | None = None) -> dict[str, 
         Raw samples; the model's `preprocess` is applied.
     loss : Loss
         SoftmaxLoss() by default.
+    tta : {"none", "flip", "flip+translate"}
+        Test-time augmentation, as for `Model.predict_scores`.
 
     Examples
     --------
@@ -744,7 +797,7 @@ def evaluate(model: Model, split: Split, loss: Loss | None = None) -> dict[str, 
     ['accuracy', 'loss']
     """
     loss = loss or SoftmaxLoss()
-    scores = model.predict_scores(split.x)
+    scores = model.predict_scores(split.x, tta=tta)
     y = loss.check(scores.shape, split.y)
     value, _ = loss.reference(scores, y, None)
     return {"loss": float(value), "accuracy": float((scores.argmax(axis=1) == split.y).mean())}
@@ -881,20 +934,47 @@ def _whole(value: object, least: int) -> bool:
     return isinstance(value, (int, np.integer)) and not isinstance(value, bool) and bool(value >= least)
 
 
-def _merged_groups(model: Model, optimizer: Optimizer) -> Iterator[tuple[str, slice]]:
-    """Yield (group, slice) of the flat vector; neighbours with the same options go together."""
-    pending: tuple[str, slice] | None = None
-    for group, where in model.groups.items():
-        if where.start == where.stop:
-            continue
-        if pending and optimizer.options(pending[0]) == optimizer.options(group):
-            pending = (pending[0], slice(pending[1].start, where.stop))
+def _trained(model: Model, frozen: Sequence[str]) -> list[tuple[str, slice]]:
+    """Return (group, slice) of the flat vector for all that is not frozen, in order."""
+    named = model.named_params()
+    for name in frozen:
+        known = isinstance(name, str) and (
+            name in model.groups or any(f"{one}.".startswith(f"{name}.") for one in named)
+        )
+        first = next(iter(named), "0.w")
+        expected = f"parameters such as {first!r}, layers that have some, or groups ({', '.join(model.groups)})"
+        require(known, "Trainer", "frozen", expected, name)
+    still = []
+    for one, view in named.items():
+        start = (view.ctypes.data - model.params.ctypes.data) // view.itemsize
+        group = next(name for name, where in model.groups.items() if where.start <= start < where.stop)
+        if group in frozen or any(f"{one}.".startswith(f"{name}.") for name in frozen):
+            still.append(slice(start, start + view.size))
+    still.sort(key=lambda where: where.start)
+    return [
+        (group, slice(max(piece.start, where.start), min(piece.stop, where.stop)))
+        for group, where in model.groups.items()
+        for piece in _between(still, model.params.size)
+        if max(piece.start, where.start) < min(piece.stop, where.stop)
+    ]
+
+
+def _between(pieces: Sequence[slice], size: int) -> list[slice]:
+    """Return the slices of 0 ... size that the given ones, in order, leave out."""
+    edges = [0, *(edge for piece in pieces for edge in (piece.start, piece.stop)), size]
+    return [slice(start, stop) for start, stop in zip(edges[::2], edges[1::2], strict=True) if start < stop]
+
+
+def _merged(pieces: Sequence[tuple[str, slice]], optimizer: Optimizer) -> list[tuple[str, slice]]:
+    """Return the pieces with those put together that touch and have the same options."""
+    merged: list[tuple[str, slice]] = []
+    for group, where in pieces:
+        before, last = merged[-1] if merged else (group, slice(0, -1))
+        if last.stop == where.start and optimizer.options(before) == optimizer.options(group):
+            merged[-1] = (before, slice(last.start, where.stop))
         else:
-            if pending:
-                yield pending
-            pending = (group, where)
-    if pending:
-        yield pending
+            merged.append((group, where))
+    return merged
 
 
 def _reference_loss(loss: Loss, value: Array, dscores: Array, scores: Array, y: Array) -> None:

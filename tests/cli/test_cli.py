@@ -344,6 +344,32 @@ def test_augment_is_drawn_and_trained_with(typed, tmp_path):
     assert "such as flip,translate:2" in typed("train", "digits", "--augment", "spin")[2]
 
 
+def test_train_a_recipe(typed, tmp_path):
+    small = ["--train-samples", "300", "--hidden", "8,8", "--epochs", "1", "--batch-size", "100", "--no-report"]
+    made = typed("train", "digits", "--recipe", "fast", *small, "--augment", "translate:1", "--out", tmp_path / "run")
+    assert made[0] == 0
+    assert "Lookahead" in made[1]
+    _, manifest = bp.train.load_run(tmp_path / "run")
+    assert manifest["trainer"]["frozen"] == ["0.w", "gamma"]
+    assert [one["type"] for one in manifest["trainer"]["augment"]] == ["data.Translate"]
+    accuracy = [
+        json.loads(typed("evaluate", tmp_path / "run", "--tta", tta, "--json")[1])["accuracy"]
+        for tta in ("none", "flip")
+    ]
+    assert accuracy[0] != accuracy[1]
+    assert "--recipe fast decides it" in typed("train", "digits", "--recipe", "fast", "--norm", "batch")[2].replace(
+        "\n", " "
+    )
+    assert "expected one of fast" in typed("train", "digits", "--recipe", "slow")[2]
+
+
+def test_train_with_an_average_and_frozen_parameters(typed, tmp_path):
+    options = ["--average", "ema:decay=0.9", "--frozen", "0.w", "--frozen", "gamma", "--out", tmp_path / "run"]
+    assert typed("train", "digits", *SMALL, *options)[0] == 0
+    trainer = bp.Trainer.resume(tmp_path / "run")
+    assert (trainer.average, trainer.frozen) == (bp.EMA(0.9), ("0.w", "gamma"))
+
+
 def test_help_shows_every_option_with_its_default(typed):
     status, out, _ = typed("train", "--help")
     assert status == 0
@@ -393,6 +419,16 @@ def test_every_net_trains_resumes_and_predicts(typed, tmp_path, net):
     assert bp.load_model(tmp_path / "r/checkpoint.npz").layers == bp.spec.from_spec(manifest["model"]["layers"])
 
 
+def test_profile_of_a_net_and_of_a_run(typed):
+    status, out, _ = typed(
+        "profile", "resnet", "--depth", 8, "--width", 4, "--input", "1x8x8", "--batch", 4, "--rounds", 1
+    )
+    assert (status, "main.3 Conv" in out, "samples/s" in out) == (0, True, True)
+    assert typed("train", "digits", *SMALL, "-q", "--out", "r")[0] == 0
+    status, out, _ = typed("profile", "r", "--batch", 8, "--by-time", "--threads", 1)
+    assert (status, "Affine" in out, "1 thread" in out) == (0, True, True)
+
+
 # -- errors ----------------------------------------------------------------------------------------------------------
 
 
@@ -403,6 +439,8 @@ def test_every_net_trains_resumes_and_predicts(typed, tmp_path, net):
         ("train digits --hidden 1,x", 1, "--hidden: expected widths"),
         ("train digits --hidden 0", 1, "width"),
         ("train digits --norm spectral", 1, "--norm: expected one of none, batch, layer"),
+        ("profile nosuch", 1, "expected the folder of a run or one of fully-connected"),
+        ("profile resnet --input 3,32", 1, "--input: expected sizes"),
         ("train digits --model perceptron", 1, "--model: expected one of fully-connected"),
         ("train digits --model resnet --hidden 10", 1, "--hidden: belongs to --model fully-connected"),
         ("train digits --depth 20", 1, "--depth: belongs to --model vgg, resnet"),

@@ -183,6 +183,7 @@ TWINS: dict[str, Twin] = {
     "LeakyReLU": plain(F.leaky_relu, negative_slope=lambda layer: layer.slope),
     "ELU": plain(F.elu, alpha=lambda layer: layer.alpha),
     "GELU": plain(F.gelu),
+    "Scale": plain(lambda x, factor: x * factor, factor=lambda layer: layer.factor),
     "Sigmoid": plain(torch.sigmoid),
     "Tanh": plain(torch.tanh),
     "Swish": plain(F.silu),

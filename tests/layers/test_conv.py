@@ -32,6 +32,9 @@ MORE_CASES = [
     (bp.Conv(70, 3, algorithm="winograd"), (20, 33, 4, 5)),
     (bp.Conv(16, 3, algorithm="winograd", padding=0), (2, 16, 70, 41)),
     (bp.Conv(130, 3, algorithm="winograd"), (2, 140, 8, 8)),
+    (bp.Conv(40, 5, algorithm="winograd"), (3, 19, 13, 17)),
+    (bp.Conv(70, 5, algorithm="winograd", padding=(0, 3)), (20, 33, 5, 3)),
+    (bp.Conv(16, 5, algorithm="winograd", padding=0), (2, 16, 70, 41)),
 ]
 THREADED_CASES = [*MORE_CASES, (bp.Conv(32, 3), (16, 16, 16, 16))]
 needs_kernels = pytest.mark.skipif(not native.available, reason="built without kernels")
@@ -116,7 +119,7 @@ def test_a_convolution_by_hand():
         ({"filters": 4, "kernel_size": 3, "groups": 3}, "groups"),
         ({"filters": 4, "kernel_size": 3, "bias": 1}, "bias"),
         ({"filters": 4, "kernel_size": 3, "algorithm": "fft"}, "algorithm"),
-        ({"filters": 4, "kernel_size": 5, "algorithm": "winograd"}, "algorithm"),
+        ({"filters": 4, "kernel_size": 7, "algorithm": "winograd"}, "algorithm"),
         ({"filters": 4, "kernel_size": 3, "stride": 2, "algorithm": "winograd"}, "algorithm"),
     ],
 )
@@ -204,11 +207,15 @@ def test_fused_relu_is_relu_after_conv(layer, x_shape):
 
 
 def test_summary_tells_the_algorithm():
-    layers = [bp.Conv(16, 3), bp.Conv(16, 3, algorithm="direct"), bp.Conv(16, 3, groups=16), bp.Conv(4, 1)]
-    lines = bp.Model(layers, (16, 8, 8)).summary().splitlines()[1:5]
-    wanted = (
-        ["winograd F(4x4,3x3)", "im2col", "depthwise", "1x1 product"] if native.available else ["NumPy reference"] * 4
-    )
+    kernels = {
+        bp.Conv(16, 3): "winograd F(4x4,3x3)",
+        bp.Conv(16, 5): "winograd F(2x2,5x5)",
+        bp.Conv(16, 3, algorithm="direct"): "im2col",
+        bp.Conv(16, 3, groups=16): "depthwise",
+        bp.Conv(4, 1): "1x1 product",
+    }
+    lines = bp.Model(list(kernels), (16, 8, 8)).summary().splitlines()[1 : 1 + len(kernels)]
+    wanted = list(kernels.values()) if native.available else ["NumPy reference"] * len(kernels)
     assert [line.split("  ")[-1].strip() for line in lines] == wanted
 
 

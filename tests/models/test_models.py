@@ -215,6 +215,39 @@ def test_net_equals_pytorch(name, kernels):
         assert_close(model.infer(x), net(torch.from_numpy(x)).numpy(), "prediction")
 
 
+# -- batch norm folded into convolutions -----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("dtype", ["float64", "float32"])
+@pytest.mark.parametrize("bias", [True, False])
+@pytest.mark.parametrize("relu", [True, False])
+@pytest.mark.parametrize(("filters", "shape"), [(5, (3, 9, 8)), (16, (16, 12, 13)), (31, (31, 1, 2))])
+def test_folded_norm_predicts_the_same_after_every_change(filters, shape, bias, relu, dtype):
+    layers = [bp.Conv(filters, 3, bias=bias), bp.SpatialBatchNorm(), *([bp.ReLU()] if relu else [])]
+    model = bp.Model(layers, shape, dtype=dtype)
+    slow = bp.Model(layers, shape, dtype="float64", kernels=False)
+    rng = np.random.default_rng(4)
+    x = rng.standard_normal((6, *shape)).astype(dtype)
+    before = None
+    for change in ("params", "state", "training"):
+        for n in (1, 6):
+            model.infer(x[:n])  # planned, and run, before the change
+        if change == "params":
+            model.params[...] += rng.standard_normal(model.params.size)
+        elif change == "state":
+            model.state[...] = rng.uniform(0.1, 2, model.state.size)
+        else:
+            model.forward(x)
+            model.update()
+        slow.params[...], slow.state[...] = model.params, model.state
+        for n in (1, 6):
+            got, wanted = model.infer(x[:n]), slow.infer(x[:n].astype("f8"))
+            tolerance = 1e-12 if dtype == "float64" else 1e-5
+            np.testing.assert_allclose(got, wanted, rtol=0, atol=tolerance * float(np.abs(wanted).max()))
+        assert before is None or not np.allclose(before, got)
+        before = got
+
+
 # -- sizes, words and errors ---------------------------------------------------------------------------------------------
 
 

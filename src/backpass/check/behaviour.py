@@ -8,11 +8,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from backpass.check.causes import CAUSES
-from backpass.check.doctor import exception_finding, has_wrong
+from backpass.check.findings import exception_finding, has_wrong
 from backpass.check.inputs import Variant
 from backpass.check.instrument import Program, line_with, relative_path
 from backpass.check.report import Finding, Report
-from backpass.check.subject import Layer, call_with, fresh
+from backpass.check.subject import Layer, call_with, fresh, stems
 
 Array = NDArray[np.float64]
 
@@ -60,6 +60,7 @@ def examine_behaviour(
     cached = [a for i, c in enumerate(rest) for a in arrays_in(c, "cache" if len(rest) == 1 else f"cache {i + 1}")]
     watched = [("dout" if len(upstream) == 1 else f"upstream gradient {i + 1}", d) for i, d in enumerate(upstream)]
     names = {id(a): k for k, a in given}
+    cached = [(label, a) for label, a in cached if not _is_room_for_a_gradient(label, rest)]
     watched += [(f"{names[id(a)]} (through the cache)" if id(a) in names else label, a) for label, a in cached]
     watched += [(k, a) for k, a in given if all(a is not w for _, w in watched)]
     before = [np.array(a) for _, a in watched]
@@ -86,6 +87,13 @@ def examine_behaviour(
     if not has_wrong(report) or not mutated:
         _report_second_call(layer, program, report, first, second, mutated)
     _number_types(forward, backward, variant, program, report, layer)
+
+
+def _is_room_for_a_gradient(label: str, caches: tuple[Any, ...]) -> bool:
+    """Whether an array of a layer object is where it keeps the gradient of another: that one may change."""
+    owners = [c for c in caches if hasattr(c, "__dict__")]
+    wanted = stems(label.rpartition(".")[2])
+    return any(name.lower().replace("_", "") in wanted for owner in owners for name in vars(owner))
 
 
 def _frozen(gradients: dict[str, Any]) -> dict[str, Any]:
@@ -131,6 +139,14 @@ def _report_mutation(
         )
     )
     return True
+
+
+def keeps_state(layer: Layer, program: Program, report: Report) -> bool:
+    """Whether a second forward and backward, on the same inputs, give other gradients."""
+    first, second = _frozen(layer.backward(lambda: None)), _frozen(layer.backward(lambda: None))
+    before = len(report.findings)
+    _report_second_call(layer, program, report, first, second, mutated=False)
+    return len(report.findings) > before
 
 
 def _report_second_call(

@@ -7,17 +7,21 @@ digits is the cause.
 
 from __future__ import annotations
 
+import itertools
+import re
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from backpass.check.edits import EPS, GAMMA, KEEP, is_mask
 from backpass.check.numeric import relative_error
-from backpass.check.repair import EPS, GAMMA, KEEP, MASK
 
 Array = NDArray[np.float64]
 FITS = 2e-6
+LAYOUT = re.compile(r"reshape|transpose|swapaxes|moveaxis|rollaxis|ravel|\.T\b|einsum")
 
 # Cause -> what it usually means.  The key is what a program reads, the sentence what a person does.
 CAUSES = {
@@ -89,6 +93,7 @@ class Context:
     loss: bool = False
     parameters: dict[str, Any] = field(default_factory=dict)
     others: dict[str, Array] = field(default_factory=dict)  # true gradients of the other leaves
+    code: str = ""  # the line that computes the value
 
 
 def explain(name: str, yours: Any, true: Array, context: Context) -> Cause | None:
@@ -169,7 +174,7 @@ def _of_value(name: str, v: Array, t: Array, context: Context) -> Cause | None:
         return Cause("transposed", f"{name} is the transpose of what it should be", 0.8)
     for other, true in context.others.items():
         if true.shape == v.shape and relative_error(v, true) < FITS:
-            return Cause("return_order", f"{name} is the gradient of {other}", 0.8)
+            return Cause("return_order", f"{name} holds what {other} should be", 0.8)
     for u in context.upstream:
         if (
             np.ndim(u) == v.ndim + 1
@@ -177,24 +182,22 @@ def _of_value(name: str, v: Array, t: Array, context: Context) -> Cause | None:
             and any(relative_error(v, part) < 1e-12 for part in u)
         ):
             return Cause("missing_sum", f"{name} is the gradient of one sample only", 0.8)
-    found = _elementwise(name, v, t, context)
-    if found is not None:
-        return found
-    difference = v - t
-    for parameter, value in context.parameters.items():
-        if (
-            np.shape(value) == difference.shape
-            and (k := _ratio(difference, np.asarray(value, dtype=np.float64))) is not None
-        ):
-            return Cause("regularisation", f"{name} is off by {k:.4g} times {parameter}", 1.0)
-    if context.labels is not None and v.ndim == 2 and len(context.labels) == len(v):
-        elsewhere = difference.copy()
-        elsewhere[np.arange(len(v)), context.labels] = 0
-        if np.abs(elsewhere).max() < FITS * np.abs(t).max():
-            return Cause("missing_term", f"{name} is wrong only at the correct class of each row", 1.0)
-    shift = _shift(v, t)
-    if shift is not None:
-        return Cause("window", f"{name} is shifted by {shift[0]} rows and {shift[1]} columns", 0.8)
+    hypotheses = (
+        _elementwise,
+        _regularised,
+        _at_the_label,
+        _shifted,
+        _rearranged,
+        _slopes,
+        _softmax,
+        _averaged,
+        _term,
+        _in_part,
+    )
+    for hypothesis in hypotheses:
+        found = hypothesis(name, v, t, context)
+        if found is not None:
+            return found
     if relative_error(v, t) < 1e-3:
         return Cause(
             "eps",
@@ -204,8 +207,46 @@ def _of_value(name: str, v: Array, t: Array, context: Context) -> Cause | None:
     return None
 
 
-def _shift(v: Array, t: Array) -> tuple[int, int] | None:
-    """By how much one picture is the other one shifted."""
+def _regularised(name: str, v: Array, t: Array, context: Context) -> Cause | None:
+    """V = a T + b P, where P is the parameter itself: the data's part and the penalty's part have factors of their own."""
+    for parameter, value in context.parameters.items():
+        p = np.asarray(value, dtype=np.float64)
+        if p.shape != t.shape or p.size < 3:
+            continue
+        (a, b), *_ = np.linalg.lstsq(np.stack([t.ravel(), p.ravel()], axis=1), v.ravel(), rcond=None)
+        if abs(b) < 1e-9 or relative_error(v, a * t + b * p) > FITS:
+            continue
+        words, source = number_in_words(a, context) if a else ("0", "")
+        if abs(a - 1) < 1e-6:
+            return Cause("regularisation", f"{name} is off by {b:.4g} times {parameter}", 0.5)
+        if source == "N" and words == "N":
+            return Cause("sum_for_mean", f"{name} is N times what it should be, but for its regularisation", 1.0)
+        if abs(a) > 1e-9:
+            return Cause("factor", f"{name} is {words} times what it should be, but for its regularisation", 1.2)
+    return None
+
+
+def _at_the_label(name: str, v: Array, t: Array, context: Context) -> Cause | None:
+    """Whether V is wrong only at the correct class of each row."""
+    if context.labels is None or v.ndim != 2 or len(context.labels) != len(v) or context.labels.ndim != 1:
+        return None
+    if context.labels.min() < 0 or context.labels.max() >= v.shape[1]:
+        return None  # whole numbers of another kind
+    at = np.arange(len(v)), context.labels
+    elsewhere = v - t
+    elsewhere[at] = 0
+    if np.abs(elsewhere).max() >= FITS * np.abs(t).max():
+        return None
+    sentence = f"{name} is wrong only at the correct class of each row"
+    rows_sum_to_zero = np.abs(t.sum(axis=1)).max() < FITS * np.abs(t).max()
+    if v[at].any() and np.ptp((v - t)[at]) > FITS and rows_sum_to_zero:
+        return Cause("missing_sum", f"{sentence}: there it should be minus the sum of the rest of the row", 0.9)
+    return Cause("missing_term", sentence, 1.0)
+
+
+def _shifted(name: str, v: Array, t: Array, context: Context) -> Cause | None:
+    """Whether one picture is the other one shifted by a few pixels."""
+    del context
     if v.ndim != 4 or min(v.shape[2:]) < 3:
         return None
     height, width = v.shape[2:]
@@ -215,7 +256,113 @@ def _shift(v: Array, t: Array) -> tuple[int, int] | None:
                 a = v[:, :, max(rows, 0) : height + min(rows, 0), max(columns, 0) : width + min(columns, 0)]
                 b = t[:, :, max(-rows, 0) : height + min(-rows, 0), max(-columns, 0) : width + min(-columns, 0)]
                 if a.any() and relative_error(a, b) < FITS:
-                    return rows, columns
+                    return Cause("window", f"{name} is shifted by {rows} rows and {columns} columns", 0.8)
+    return None
+
+
+def _rearranged(name: str, v: Array, t: Array, context: Context) -> Cause | None:
+    """Whether V holds the right numbers, each at another place."""
+    if all(not np.setdiff1d(np.round(a, 6), (0, 1)).size for a in (v, t)):
+        return Cause("wrong_variable", f"{name} marks other elements than it should", 0.8)
+    if (
+        v.size < 4
+        or len(np.unique(np.round(t, 9))) < 3
+        or np.abs(np.sort(v, axis=None) - np.sort(t, axis=None)).max() > FITS * (np.abs(t).max())
+    ):
+        return None
+    sparse = np.count_nonzero(t) < 0.6 * t.size
+    if sparse and not LAYOUT.search(context.code):
+        return Cause("argmax", f"{name} holds the right numbers, but not where the forward took its values from", 0.8)
+    return Cause("transposed", f"{name} holds the right numbers in the wrong order: its axes are mixed up", 0.8)
+
+
+# Derivatives of activations, by the value that they are written with.
+SLOPES: dict[str, Callable[[Array], Array]] = {
+    "the slope of a sigmoid, {0} (1 - {0})": lambda a: a * (1 - a),
+    "the slope of a tanh, 1 - {0}^2": lambda a: 1 - a * a,
+    "1 - {0}": lambda a: 1 - a,
+    "the mask {0} > 0": lambda a: (a > 0).astype(np.float64),
+    "{0}": lambda a: a,
+}
+
+
+def _slopes(name: str, v: Array, t: Array, context: Context) -> Cause | None:
+    """V = T s(a) / r(b): the slope of another function, or of the same one at another value, or one too many or few."""
+    known: list[tuple[str, str, Array]] = [("", "", np.ones(v.shape))]
+    for text, value in context.arrays.items():
+        a = np.asarray(value)
+        if a.shape == v.shape and a.dtype.kind == "f" and not text.startswith("the upstream"):
+            slopes = ((words, slope(a.astype(np.float64))) for words, slope in SLOPES.items())
+            known += [(text, words, s) for words, s in slopes if s.any() and np.ptp(s)]
+    for used_at, used, s in known:
+        for right_at, right, r in known:
+            if (used_at, used) == (right_at, right) or relative_error(v * r, t * s) > FITS or not (t * s).any():
+                continue
+            if (v[s == 0] != 0).any() or (t[r == 0] != 0).any():
+                continue  # the zeros of the two only hide the difference
+            if right.startswith("the mask") and not used:
+                return Cause("mask", f"{name} should be zero where {right_at} is not positive", 1.0)
+            if not right:
+                return Cause("extra_factor", f"{name} is multiplied by {used.format(used_at)}, once too often", 1.0)
+            if not used:
+                return Cause("missing_factor", f"{name} lacks {right.format(right_at)}", 1.0)
+            key = "wrong_variable" if used == right else "function"
+            sentence = f"{name} is multiplied by {used.format(used_at)}, but should be by {right.format(right_at)}"
+            return Cause(key, sentence, 1.3)
+    return None
+
+
+def _softmax(name: str, v: Array, t: Array, context: Context) -> Cause | None:
+    """V = g a (1 - a) or g a, T = a (g - sum(g a)): of the softmax's derivative only a part."""
+    for text, value in context.arrays.items():
+        a = np.asarray(value)
+        if a.shape != v.shape or a.dtype.kind != "f" or a.ndim == 0 or not ((a > 0) & (a < 1)).all():
+            continue
+        for slope, words in ((a * (1 - a), "the diagonal of"), (a, "a part of")):
+            g = v / slope
+            for axis in range(a.ndim):
+                if relative_error(t, a * (g - (g * a).sum(axis=axis, keepdims=True))) < FITS:
+                    sentence = (
+                        f"{name} is only {words} the softmax's derivative: every element of {text} moves the others"
+                    )
+                    return Cause("missing_term", sentence, 0.9)
+    return None
+
+
+def _averaged(name: str, v: Array, t: Array, context: Context) -> Cause | None:
+    """T = V summed, or averaged, over further axes."""
+    del context
+    for axes in _axis_choices(v.ndim):
+        for collected in (v.mean(axis=axes, keepdims=True), v.sum(axis=axes, keepdims=True)):
+            if collected.size < v.size and relative_error(np.broadcast_to(collected, v.shape), t) < FITS:
+                return Cause("axis", f"{name} should be taken over {_axes(axes)} as well", 0.8)
+    return None
+
+
+def _term(name: str, v: Array, t: Array, context: Context) -> Cause | None:
+    """V - T = k A: a term with a name is missing, or one too many."""
+    for text, value in context.arrays.items():
+        a = np.asarray(value)
+        if a.shape != v.shape or a.dtype.kind != "f" or a.size < 3:
+            continue
+        k = _ratio(v - t, a.astype(np.float64))
+        if k is not None:
+            factor = "" if abs(abs(k) - 1) < 1e-6 else f"{number_in_words(abs(k), context)[0]} times "
+            if relative_error(v, t) > 1e-3:
+                return Cause("missing_term", f"{name} differs from what it should be by {factor}{text}", 1.3)
+    return None
+
+
+def _in_part(name: str, v: Array, t: Array, context: Context) -> Cause | None:
+    """Whether V is right at some indices of an axis and wrong at all others."""
+    del context
+    near = np.abs(v - t) < FITS * np.abs(t).max()
+    for axis in range(v.ndim):
+        others = tuple(i for i in range(v.ndim) if i != axis)
+        right = near.all(axis=others)
+        if right.any() and not right.all():
+            where = ", ".join(map(str, np.flatnonzero(right)[:6]))
+            return Cause("unknown", f"{name} is right at index {where} of axis {axis} only", 1.9)
     return None
 
 
@@ -236,10 +383,19 @@ def number_in_words(k: float, context: Context) -> tuple[str, str]:
             return f"{text}^2", text
         if abs(k * value * value - 1) < 1e-6:
             return f"1/{text}^2", text
-        if isinstance(value, int) and value > 2 and abs(k - value / (value - 1)) < 1e-6:
+        if 0 < value < 1 and abs(k - value / (1 - value)) < 1e-6:
+            return f"{text}/(1 - {text})", text
+        if 0 < value < 1 and abs(k - (1 - value) / value) < 1e-6:
+            return f"(1 - {text})/{text}", text
+        batch = isinstance(value, int) and value > 2 and text[:1] in "NnMm"
+        if batch and abs(k - value / (value - 1)) < 1e-6:
             return f"{text}/({text} - 1)", text
-        if isinstance(value, int) and value > 2 and abs(k - (value - 1) / value) < 1e-6:
+        if batch and abs(k - (value - 1) / value) < 1e-6:
             return f"({text} - 1)/{text}", text
+    whole = {t: v for t, v in context.scalars.items() if isinstance(v, int) and v > 1}
+    for (a, m), (b, n) in itertools.permutations(whole.items(), 2):
+        if m % n and n % m and abs(k - m / n) < 1e-6:
+            return f"{a}/{b}", ""
     if abs(1 / k - round(1 / k)) < 1e-6 and abs(k) < 1:
         return f"1/{round(1 / k)}", ""
     return f"{k:.6g}", ""
@@ -290,7 +446,7 @@ def _elementwise(name: str, v: Array, t: Array, context: Context) -> Cause | Non
                     else 1.0
                 )
                 if both < FITS and relative_error(v, t) > FITS:
-                    return _power_cause(name, text, power, words)
+                    return _power_cause(name, text, power, words, is_mask(text, value))
     return None
 
 
@@ -310,12 +466,12 @@ def _broadcast(a: Array, shape: tuple[int, ...]) -> list[Array]:
     return views
 
 
-def _power_cause(name: str, text: str, power: float, words: str) -> Cause:
+def _power_cause(name: str, text: str, power: float, words: str, mask: bool) -> Cause:
     if power < 0:
         sentence = f"{name} should be {words.removeprefix('1/')} times larger, element by element"
     else:
         sentence = f"{name} is {words} times what it should be, element by element"
-    if MASK.search(text):
+    if mask:
         return Cause("mask_twice" if power > 0 else "mask_missing", sentence, 0.9)
     if GAMMA.match(text):
         return Cause("gamma_missing" if power == -1 else "extra_factor", sentence, 0.9)

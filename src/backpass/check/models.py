@@ -11,8 +11,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from backpass.check.causes import CAUSES
-from backpass.check.doctor import diagnose, exception_finding, has_wrong, measure, quiet
+from backpass.check.doctor import diagnose
+from backpass.check.findings import exception_finding, has_wrong
 from backpass.check.instrument import Program, line_with, relative_path
+from backpass.check.measure import measure, quiet
 from backpass.check.report import Finding, Report
 from backpass.check.subject import NotCheckable, Subject, describe, named_sizes, repeatable
 from backpass.errors import ArgumentError

@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from backpass.check.subject import stems
 from backpass.errors import ArgumentError
 
 Array = NDArray[np.float64]
@@ -137,6 +138,8 @@ def build(cls: type, rng: np.random.Generator) -> tuple[Any, Array] | None:
     except Exception:
         return None
     for name, array in _arrays(layer).items():
+        if set(stems(name)) & {other.lower().replace("_", "") for other in _arrays(layer)}:
+            continue  # room for a gradient
         if not array.any() or (array == array.flat[0]).all():  # zeros and ones would hide slips
             _put(layer, name, array + rng.standard_normal(array.shape))
     return layer, x

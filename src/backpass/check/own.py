@@ -18,8 +18,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from backpass.check.doctor import measure as measured_gradients
 from backpass.check.instrument import Program, relative_path
+from backpass.check.measure import measure as measured_gradients
 from backpass.check.optimizers import check_optimizer, formula_of
 from backpass.check.report import Finding, Report
 from backpass.check.subject import Subject

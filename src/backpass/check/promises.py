@@ -2,19 +2,25 @@
 
 from __future__ import annotations
 
+import ast
 from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from backpass.check import formulas, numeric, repair
+from backpass.check import formulas, numeric
 from backpass.check.causes import CAUSES
-from backpass.check.doctor import add_to_scope, exception_finding
+from backpass.check.edits import Scope, statements_at
+from backpass.check.findings import exception_finding
 from backpass.check.formulas import find_array
 from backpass.check.inputs import SCALE, SHIFT, Variant, kind_of
-from backpass.check.instrument import Event, Program, line_with, relative_path
+from backpass.check.instrument import Program, line_with, reachable, relative_path
+from backpass.check.recorder import Event
+from backpass.check.repair import Repair, search
 from backpass.check.report import Finding, Report
+from backpass.check.scope import add_to_scope
+from backpass.check.slips import edits_of
 from backpass.check.subject import call_with, fresh
 
 Array = NDArray[np.float64]
@@ -45,11 +51,11 @@ def examine_formula(
     # A slip is blamed only if undoing it gives the usual formula; another formula altogether is the author's business.
     found = repair_forward(forward, variant, program, lambda: agrees(references[:1]), budget_s)
     if found is not None:
-        finding = _forward_finding(program, found, "forward_formula", f"the forward is not {kind.replace('_', ' ')}")
+        finding = _forward_finding(program, found, "forward_formula", f"the forward is not what {name} promises")
         report.findings.insert(0, finding)
 
 
-def _forward_finding(program: Program, found: repair.Repair, cause: str, message: str) -> Finding:
+def _forward_finding(program: Program, found: Repair, cause: str, message: str) -> Finding:
     path = found.function.__code__.co_filename
     code = program.files[path].lines[found.edit.line - 1].strip()
     return Finding(
@@ -66,7 +72,7 @@ def _forward_finding(program: Program, found: repair.Repair, cause: str, message
 
 def repair_forward(
     forward: Any, variant: Variant, program: Program, agrees: Callable[[], bool], budget_s: float
-) -> repair.Repair | None:
+) -> Repair | None:
     """Return an edit of the forward (or of what it calls in its file) that makes it agree with a formula."""
     recorder = program.recorder
     with program.watched("values"):
@@ -82,20 +88,20 @@ def repair_forward(
             continue
         _, definition, plain = source
         scope = _forward_scope(events, definition.name)
-        every = repair.statements_at(
+        every = statements_at(
             definition, set(range(definition.lineno, (definition.end_lineno or definition.lineno) + 1))
         )
-        candidates += [(plain, definition, e) for e in repair.edits_of(definition, every, scope)]
+        candidates += [(plain, definition, e) for e in edits_of(definition, every, scope)]
 
     def outcome() -> set[str]:
         return {"out"} if agrees() else set()
 
-    repairs = repair.search(program, candidates, outcome, set(), {"out"}, budget_s)
+    repairs = search(program, candidates, outcome, set(), {"out"}, budget_s)
     return repairs[0] if repairs else None
 
 
-def _forward_scope(events: list[Event], function: str) -> repair.Scope:
-    scope = repair.Scope()
+def _forward_scope(events: list[Event], function: str) -> Scope:
+    scope = Scope()
     for event in events:
         if event.site.function.rpartition(".")[2] == function and event.site.kind in (
             "argument",
@@ -126,8 +132,8 @@ def examine_modes(
 def _running_statistics(
     forward: Any, variant: Variant, key: str, program: Program, report: Report, budget_s: float
 ) -> None:
-    lines = [line for file in program.files.values() for line in file.lines]
-    if not all(any(word in line for line in lines) for word in ("running", "momentum")):
+    text = "\n".join(ast.unparse(s[1]) for f in reachable([forward]) if (s := program.source(f)) is not None)
+    if not all(word in text for word in ("running", "momentum")):
         return  # no running statistics, or not by the course's names
     x = next(v for v in variant.arguments.values() if isinstance(v, np.ndarray) and v.ndim in (2, 4))
     axes = (0,) if x.ndim == 2 else (0, 2, 3)
@@ -231,7 +237,7 @@ def _faulty_statistic(
 
 def _repair_statistics(
     forward: Any, variant: Variant, program: Program, right: Callable[[], set[str]], wanted: set[str], budget_s: float
-) -> repair.Repair | None:
+) -> Repair | None:
     return repair_forward(forward, variant, program, lambda: wanted <= right(), budget_s)
 
 
@@ -257,10 +263,15 @@ def _test_mode(
     if beta is not None:
         expected = expected + np.reshape(beta, shape)
 
+    trained = _output_of(call_with(forward, fresh(variant.arguments)))
+
     def agrees() -> bool:
-        result = call_with(forward, fresh(arguments))
-        out = np.asarray(result[0] if isinstance(result, tuple) else result)
+        out = _output_of(call_with(forward, fresh(arguments)))
         return out.shape == expected.shape and numeric.relative_error(out, expected) < 1e-6
+
+    def agrees_and_still_trains() -> bool:
+        out = _output_of(call_with(forward, fresh(variant.arguments)))
+        return agrees() and out.shape == trained.shape and numeric.relative_error(out, trained) < 1e-9
 
     try:
         if agrees():
@@ -269,7 +280,7 @@ def _test_mode(
     except Exception as error:
         report.findings.append(exception_finding(error, program, "in test mode the forward raised"))
         return
-    found = repair_forward(forward, Variant("test", arguments), program, agrees, budget_s)
+    found = repair_forward(forward, Variant("test", arguments), program, agrees_and_still_trains, budget_s)
     if found is not None:
         report.findings.append(
             _forward_finding(
@@ -280,7 +291,7 @@ def _test_mode(
             )
         )
     else:
-        line, code, path, function = _test_line(program, forward)
+        line, code, path, function = _line_of_output(program, forward, arguments)
         report.findings.append(
             Finding(
                 "wrong",
@@ -299,7 +310,7 @@ def _dropout_modes(forward: Any, variant: Variant, program: Program, report: Rep
     x = next(v for v in variant.arguments.values() if isinstance(v, np.ndarray) and v.dtype.kind == "f")
     big = np.full((200, 200), 1.7)
 
-    def output(mode: str) -> Array | None:
+    def in_mode(mode: str) -> dict[str, Any] | None:
         arguments = {k: (big.copy() if v is x else fresh(v)) for k, v in variant.arguments.items()}
         changed = False
         for k, v in arguments.items():
@@ -309,11 +320,14 @@ def _dropout_modes(forward: Any, variant: Variant, program: Program, report: Rep
                 arguments[k], changed = mode, True
             elif k.lower() in ("train", "training", "is_train", "is_training"):
                 arguments[k], changed = mode == "train", True
-        if not changed:
+        return arguments if changed else None
+
+    def output(mode: str) -> Array | None:
+        arguments = in_mode(mode)
+        if arguments is None:
             return None
         np.random.seed(1)  # noqa: NPY002
-        result = call_with(forward, arguments)
-        return np.asarray(result[0] if isinstance(result, tuple) else result, dtype=np.float64)
+        return _output_of(call_with(forward, arguments)).astype(np.float64)
 
     try:
         train, test = output("train"), output("test")
@@ -327,38 +341,35 @@ def _dropout_modes(forward: Any, variant: Variant, program: Program, report: Rep
         report.checked.append("train and test mode agree in the mean")
         return
     ratio = mean / float(test.mean()) if test.any() else float("nan")
-    line, code, path, function = line_with(
-        program, forward, (r"(rand|random|binomial|choice|uniform)\(", "mask", "train", "test")
-    )
+    line, code, path, function = _line_of_output(program, forward, in_mode("train") or {})
     if np.array_equal(test, big) and abs(mean - 1.7) > 6 * spread:
         words = (
             f"the mean output in training is {ratio:.3g} times that in test mode: "
             "divide what is kept by the probability of keeping"
         )
     else:
-        line, code, path, function = _test_line(program, forward)
+        line, code, path, function = _line_of_output(program, forward, in_mode("test") or {})
         words = f"test mode does not return the mean of training (ratio {ratio:.3g})"
     report.findings.append(
         Finding("wrong", "test_mode", f"{words}  ->  {CAUSES['test_mode']}", function, path, line, code)
     )
 
 
-def _test_line(program: Program, forward: Any) -> tuple[int, str, str, str]:
-    """Return the statement that makes the output in test mode."""
-    import ast
+def _output_of(result: Any) -> Array:
+    return np.asarray(result[0] if isinstance(result, tuple) else result)
 
-    source = program.source(forward)
-    if source is None:
-        return 0, "", "", ""
-    file, node, _ = source
-    for branch in ast.walk(node):
-        if isinstance(branch, ast.If):
-            text = ast.unparse(branch.test)
-            body = branch.body if "test" in text or "not " in text else branch.orelse
-            while len(body) == 1 and isinstance(body[0], ast.If):
-                body = body[0].body
-            for statement in body:
-                if isinstance(statement, ast.Assign | ast.Return):
-                    line = statement.lineno
-                    return line, file.lines[line - 1].strip(), relative_path(file.path), node.name
+
+def _line_of_output(program: Program, forward: Any, arguments: dict[str, Any]) -> tuple[int, str, str, str]:
+    """Return the statement that first computes what the forward returns."""
+    recorder = program.recorder
+    with program.watched("values"):
+        recorder.reset(record=True)
+        out = _output_of(call_with(forward, fresh(arguments)))
+        events = recorder.events or []
+        recorder.reset()
+    for event in events:
+        site = event.site
+        if site.defines and isinstance(event.value, np.ndarray) and np.array_equal(event.value, out):
+            code = program.files[site.path].lines[site.line - 1].strip()
+            return site.line, code, relative_path(site.path), site.function.rpartition(".")[2]
     return 0, "", "", ""

@@ -294,7 +294,7 @@ def _serve(request: Request, out: Any) -> None:
         try:
             module, only = _defining(load(request.source), request.only)
         except BaseException as error:
-            from backpass.check.doctor import exception_finding
+            from backpass.check.findings import exception_finding
 
             say(
                 "report",
@@ -345,8 +345,8 @@ def _check_layer_class(target: Any, inputs: Any, budget_s: float) -> Report:
 
 
 def _check_target(target: Any, inputs: Any, budget_s: float) -> Report:
-    from backpass.check.doctor import exception_finding
     from backpass.check.examine import check
+    from backpass.check.findings import exception_finding
     from backpass.check.models import check_model_class
     from backpass.check.optimizers import check_optimizer, formula_of
     from backpass.check.own import parts

@@ -6,9 +6,11 @@ returns `loss, gradients`; and a model whose `loss(X, y)` returns `loss, gradien
 
 from __future__ import annotations
 
+import copy
 import inspect
 import random
 import re
+import types
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -17,7 +19,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from backpass.check.instrument import Program, is_real
+from backpass.check.instrument import Program
+from backpass.check.recorder import is_real
 from backpass.errors import ArgumentError
 
 Array = NDArray[Any]  # float64, but for the look at float32
@@ -233,6 +236,32 @@ class Layer(Subject):
             sum(np.sum(np.asarray(o, dtype=np.float64) * d) for o, d in zip(outputs, self.upstream, strict=True))
         )
 
+    def backward_again(self) -> Callable[[], dict[str, Any]]:
+        """Return the user's backward as something to run over and over, on copies of one result of the forward.
+
+        Where a result cannot be copied, or the backward may get at the forward's state by another way than the cache,
+        each run begins with the forward.
+        """
+        self.randomness.rewind()
+        arguments = {k: self.leaves[k].copy() if k in self.leaves else fresh(v) for k, v in self.arguments.items()}
+        result = call_with(self.forward, arguments)
+        plain = isinstance(self.user_backward, types.FunctionType) and self.user_backward in self.program.functions
+        try:
+            copy.deepcopy(result)
+        except Exception:
+            plain = False
+        if not plain or not isinstance(result, tuple) or len(result) < 2:
+            return lambda: self.backward(lambda: None)
+
+        def run() -> dict[str, Any]:
+            self.randomness.rewind()
+            upstream = [np.array(d) if np.ndim(d) else d for d in self.upstream]
+            return self.by_leaf(
+                self.call_backward(upstream, copy.deepcopy(result), {k: fresh(v) for k, v in arguments.items()})
+            )
+
+        return run
+
     def call_backward(self, upstream: list[Any], result: Any, arguments: dict[str, Any]) -> Any:
         """Return the user's backward on a result of the user's forward."""
         return self.binding.call(self.user_backward, upstream, result, arguments)
@@ -312,8 +341,13 @@ class Loss(Subject):
         return assign_gradients(gradients, list(self.leaves.items()), self.returned_names)
 
     def sizes(self) -> dict[str, int]:
-        """Name the sizes of the problem."""
-        return named_sizes(next(iter(self.leaves.values())).shape, self.arguments)
+        """Name the sizes of the problem: those of the batch, where labels tell which argument that is."""
+        arrays = [v for v in self.arguments.values() if isinstance(v, np.ndarray)]
+        labels = next((v for v in arrays if v.dtype.kind in "iu" and v.ndim == 1), None)
+        batch = (
+            v for v in arrays if v.dtype.kind == "f" and v.ndim > 1 and labels is not None and len(v) == len(labels)
+        )
+        return named_sizes(next(batch, next(iter(self.leaves.values()))).shape, self.arguments)
 
 
 def describe(value: Any) -> str:

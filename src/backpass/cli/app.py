@@ -10,10 +10,12 @@ import typer
 from ..check.command import check
 from ..cs231n import command as cs231n
 from . import data
+from .bench import bench
 from .console import DEBUG, say
 from .evaluate import evaluate
 from .info import info
 from .predict import predict
+from .profile import profile
 from .report import report
 from .train import train
 
@@ -30,9 +32,11 @@ app.command("train")(train)
 app.command("evaluate")(evaluate)
 app.command("predict")(predict)
 app.command("report")(report)
+app.command("profile")(profile)
 app.add_typer(data.app, name="data")
 app.command("check")(check)
 app.add_typer(cs231n.app, name="cs231n")
+app.command("bench")(bench)
 app.command("info")(info)
 
 

@@ -6,13 +6,17 @@ import re
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+from ..data.augment import from_text
 from ..errors import ArgumentError
 from .recipes import Recipe
 
 if TYPE_CHECKING:
+    from ..average import Average
+    from ..data import Dataset
     from ..layers.base import Layer
     from ..losses import Loss
     from ..optim import Optimizer
+    from ..train import Trainer
 
 NORMS = {"none": None, "batch": "BatchNorm", "layer": "LayerNorm"}
 ACTIVATIONS = {
@@ -71,6 +75,32 @@ def layers(chosen: Recipe, classes: int, typed: Mapping[str, Any]) -> list[Layer
     return models.fully_connected(widths(chosen.hidden), **more)
 
 
+# What the options of `backpass train` may change in a whole recipe, and which have nothing to do with it.
+IN_RECIPE = ("epochs", "batch_size", "lr", "monitor")
+BESIDE_RECIPE = (
+    *("data", "recipe", "data_dir", "train_samples", "val", "test", "image_size", "grey", "hidden", "augment"),
+    *("seed", "threads", "out", "overwrite", "patience", "save_every_s", "report", "quiet"),
+)
+
+
+def recipe(name: str, data: Dataset, typed: Mapping[str, Any], kept: Mapping[str, Any]) -> Trainer:
+    """Return the trainer of a whole recipe, with what the user changed."""
+    from .. import recipes
+
+    _one_of("recipe", name, {"fast": 0})
+    if other := [option for option in typed if option not in (*IN_RECIPE, *BESIDE_RECIPE)]:
+        words = ", ".join("--" + option.replace("_", "-") for option in sorted(other))
+        raise ArgumentError(
+            f"{words}: --recipe {name} decides it; write your own with bp.Trainer, or leave one of them out"
+        )
+    changed: dict[str, Any] = {option: typed[option] for option in typed if option in IN_RECIPE}
+    if "hidden" in typed:
+        changed["widths"] = widths(typed["hidden"])
+    if "augment" in typed:
+        changed["augment"] = from_text(typed["augment"])
+    return recipes.fast(data, **changed, **kept)
+
+
 def optimizer(chosen: Recipe, typed: Mapping[str, Any], recipe: Recipe) -> Optimizer:
     """Return the optimizer; the recipe's rates go with the recipe's optimizer only."""
     from .. import optim
@@ -90,6 +120,16 @@ def schedule(chosen: Recipe) -> Any:
     name, options = named(chosen.schedule)
     made = schedules.by_name(name, **options)
     return schedules.WarmUp(chosen.warmup, then=made) if chosen.warmup else made
+
+
+def average(chosen: Recipe) -> Average | None:
+    """Return the average of the parameters, if one was asked for."""
+    from .. import average as averages
+
+    name, options = named(chosen.average)
+    if "every" in options:
+        options["every"] = int(options["every"])
+    return None if name == "none" else averages.by_name(name, **options)
 
 
 def loss(chosen: Recipe, typed: Mapping[str, Any]) -> Loss:

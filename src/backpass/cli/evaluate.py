@@ -27,6 +27,10 @@ def evaluate(
         ),
     ] = None,
     data_dir: Annotated[Path | None, typer.Option(help="Where the data is now, if it has moved.")] = None,
+    tta: Annotated[
+        str,
+        typer.Option(help="Test-time augmentation: none, flip or flip+translate averages the scores of such views."),
+    ] = "none",
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """Print loss and accuracy of a run's best net, over all and class by class.
@@ -45,8 +49,8 @@ def evaluate(
     samples = found.splits[split]
     if not len(samples):
         raise ArgumentError(f"--split: {found.name} has no {split} samples; choose another split")
-    result = training.evaluate(model, samples, from_spec(manifest["trainer"]["loss"]))
-    right = model.predict(samples.x) == samples.y
+    result = training.evaluate(model, samples, from_spec(manifest["trainer"]["loss"]), tta=tta)
+    right = model.predict(samples.x, tta=tta) == samples.y
     low, high = interval(int(right.sum()), len(right))
     totals = np.bincount(samples.y, minlength=len(found.classes))
     hits = np.bincount(samples.y[right], minlength=len(found.classes))

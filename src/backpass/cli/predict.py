@@ -29,6 +29,10 @@ def predict(
             help="Turn pictures to their negative: for dark ink on light paper, where the net has learned light on dark.",
         ),
     ] = False,
+    tta: Annotated[
+        str,
+        typer.Option(help="Test-time augmentation: none, flip or flip+translate averages the scores of such views."),
+    ] = "none",
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """Print the class of each picture or sample, and how probable the net holds it.
@@ -50,7 +54,7 @@ def predict(
     answers = []
     for file in files:
         for name, sample, done in _samples(file, shape, manifest["data"], invert=invert):
-            scores = model.predict_scores(sample[None]).astype(np.float64).reshape(1, -1)
+            scores = model.predict_scores(sample[None], tta=tta).astype(np.float64).reshape(1, -1)
             probabilities = softmax(scores)[0]
             order = np.argsort(-probabilities, kind="stable")[: min(top, len(classes))]
             guesses = [{"class": classes[i], "probability": float(probabilities[i])} for i in order]

@@ -26,6 +26,7 @@ class Recipe:
     init: str = "he"
     preprocess: str = "standardise"
     augment: str = "none"
+    average: str = "none"
     optimizer: str = "adamw"
     lr: float = 3e-3
     weight_decay: float = 0.01

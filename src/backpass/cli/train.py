@@ -42,6 +42,12 @@ def train(
     resume: Annotated[
         Path | None, typer.Option(help="Go on with the run in this folder, to the last bit as if it had never stopped.")
     ] = None,
+    recipe: Annotated[
+        str | None,
+        typer.Option(
+            help="A whole training instead of the data set's defaults: fast is the net that learns CIFAR-10 in about ten epochs."
+        ),
+    ] = None,
     data_dir: Annotated[
         Path | None, _option(DATA, "Folder to look for the named data set in, before BACKPASS_DATA and the cache.")
     ] = None,
@@ -102,7 +108,11 @@ def train(
     ] = False,
     hidden: Annotated[
         str | None,
-        _option(NET, "Widths of the hidden layers, such as 100,100; 'none' for a linear classifier.", recipe="hidden"),
+        _option(
+            NET,
+            "Widths of the hidden layers, such as 100,100; 'none' for a linear classifier. Of the groups, for --recipe fast.",
+            recipe="hidden",
+        ),
     ] = None,
     norm: Annotated[
         str | None,
@@ -158,6 +168,20 @@ def train(
     reg: Annotated[
         float | None, _option(TRAINING, "L2 regularisation of the weights: adds 0.5 reg w².", recipe="reg")
     ] = None,
+    average: Annotated[
+        str | None,
+        _option(
+            TRAINING,
+            "Evaluate, keep and predict with an average over the steps: ema:decay=0.999, lookahead:every=5,decay=0.5, or none.",
+            recipe="average",
+        ),
+    ] = None,
+    frozen: Annotated[
+        list[str] | None,
+        _option(
+            TRAINING, "Parameters that are not trained: a name (0.w), a layer (0) or a group (gamma); may be repeated."
+        ),
+    ] = None,
     clip_norm: Annotated[
         float | None, _option(TRAINING, "Scale the gradient down to this norm where it is larger.")
     ] = None,
@@ -205,6 +229,8 @@ def train(
 
     backpass train cifar10 --model resnet --depth 20 --epochs 20
 
+    backpass train cifar10 --recipe fast
+
     backpass train cifar10 --model convnet --spec 32x2-pool-64x2-pool-128x2-gap
 
     backpass train pictures/ --image-size 32x32 --optimizer momentum --lr 0.05 --schedule one-cycle
@@ -219,9 +245,9 @@ def train(
         raise typer.BadParameter(
             "name a data set to train on (backpass train digits), or a run to go on with (--resume runs/digits)"
         )
-    if kept := sorted(set(typed) - set(WITH_RESUME)) if resume else []:
+    if fixed := sorted(set(typed) - set(WITH_RESUME)) if resume else []:
         raise typer.BadParameter(
-            f"{_options(kept)}: a resumed run keeps its settings; only {_options(WITH_RESUME[1:])} go with --resume"
+            f"{_options(fixed)}: a resumed run keeps its settings; only {_options(WITH_RESUME[1:])} go with --resume"
         )
     if report:
         require_plots()
@@ -241,31 +267,39 @@ def train(
             image_size=choices.pixels(image_size),
             channels=1 if grey else None,
         )
-        recipe = recipe_of(loaded.name, typed.get("model"))
-        chosen = replace(recipe, **{name: typed[name] for name in typed if name in FIELDS})
-        preprocessing = loaded.fit_preprocess(chosen.preprocess)
-        shape = preprocessing.output_shape(loaded.shape)
-        trainer = Trainer(
-            Model(choices.layers(chosen, len(loaded.classes), typed), input_shape=shape, seed=seed, dtype=dtype),
-            loaded,
-            optimizer=choices.optimizer(chosen, typed, recipe),
-            loss=choices.loss(chosen, typed),
-            schedule=choices.schedule(chosen),
-            epochs=chosen.epochs,
-            batch_size=chosen.batch_size,
-            reg=chosen.reg,
-            clip_norm=clip_norm,
-            preprocess=preprocessing,
-            augment=from_text(chosen.augment),
-            seed=seed,
-            out=out or _free_folder(Path("runs") / loaded.name),
-            overwrite=overwrite,
-            monitor=chosen.monitor,
-            patience=patience,
-            save_every_s=save_every_s,
-            callbacks=callbacks,
-            note={"command": ["backpass", *sys.argv[1:]]},
-        )
+        kept: dict[str, Any] = {
+            "seed": seed,
+            "out": out or _free_folder(Path("runs") / loaded.name),
+            "overwrite": overwrite,
+            "patience": patience,
+            "save_every_s": save_every_s,
+            "callbacks": callbacks,
+            "note": {"command": ["backpass", *sys.argv[1:]]},
+        }
+        if recipe is not None:
+            trainer = choices.recipe(recipe, loaded, typed, kept)
+        else:
+            defaults = recipe_of(loaded.name, typed.get("model"))
+            chosen = replace(defaults, **{name: typed[name] for name in typed if name in FIELDS})
+            preprocessing = loaded.fit_preprocess(chosen.preprocess)
+            shape = preprocessing.output_shape(loaded.shape)
+            trainer = Trainer(
+                Model(choices.layers(chosen, len(loaded.classes), typed), input_shape=shape, seed=seed, dtype=dtype),
+                loaded,
+                optimizer=choices.optimizer(chosen, typed, defaults),
+                loss=choices.loss(chosen, typed),
+                schedule=choices.schedule(chosen),
+                epochs=chosen.epochs,
+                batch_size=chosen.batch_size,
+                reg=chosen.reg,
+                clip_norm=clip_norm,
+                preprocess=preprocessing,
+                augment=from_text(chosen.augment),
+                average=choices.average(chosen),
+                frozen=frozen or (),
+                monitor=chosen.monitor,
+                **kept,
+            )
         assert trainer.out is not None
         (trainer.out / "report.html").unlink(missing_ok=True)  # it showed the run that is replaced
     if not quiet:
@@ -312,6 +346,7 @@ def _free_folder(folder: Path) -> Path:
 
 def _settings(trainer: Trainer) -> str:
     parts = ", ".join(map(brief, (trainer.optimizer, trainer.schedule, trainer.loss, *trainer.augment)))
+    parts += f", {brief(trainer.average)}" if trainer.average else ""
     return (
         f"{parts}; {count(trainer.epochs, 'epoch')} of "
         f"{count(trainer.steps_per_epoch, 'step')}, batch {trainer.batch_size}, seed {trainer.seed}, "

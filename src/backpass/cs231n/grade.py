@@ -3,6 +3,9 @@
 The learner's code runs in a separate process with a time limit for each function and a memory limit; if the process dies
 or hangs, that function has failed and the next process goes on behind it.  Truth is `backpass.cs231n`.  A learner's nets
 are judged on correct layers (ours in place of theirs), so that one fault is reported once.
+
+Where values are wrong, the gradient doctor (`backpass.check`) is asked for the line and the kind of slip; of what it says
+only that is passed on, never its correction.
 """
 
 from __future__ import annotations
@@ -11,14 +14,17 @@ import contextlib
 import copy
 import importlib
 import importlib.util
+import inspect
 import io
 import json
 import os
 import queue
+import re
 import subprocess
 import sys
 import threading
 import time
+import traceback
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from functools import partial
@@ -28,6 +34,8 @@ from typing import Any
 
 import numpy as np
 
+from ..check.causes import CAUSES
+from ..check.report import Report
 from ..errors import ArgumentError
 from ..layers.base import Array
 from . import layers as right_layers
@@ -49,16 +57,29 @@ STATUSES = ("passed", "wrong", "missing", "not finished")
 
 @dataclass
 class Grade:
-    """What came out for one function: its file, its name, a status, and a sentence."""
+    """What came out for one function: its file, its name, a status, and a sentence.
+
+    Where the gradient doctor found the fault, `cause` is its key in `backpass.check.causes.CAUSES` and `line` is its line.
+    """
 
     file: str
     function: str
     status: str
     sentence: str
+    cause: str = ""
+    line: int = 0
 
 
 class WrongError(Exception):
     """A learner's function differs; the message says in what."""
+
+
+class WrongArrayError(WrongError):
+    """An array has the wrong shape or values; for a net, `net` is the one that was judged, with its X and y."""
+
+    def __init__(self, message: str, net: tuple[Any, Array, Array] | None = None) -> None:
+        super().__init__(message)
+        self.net = net
 
 
 class UnfinishedError(Exception):
@@ -131,21 +152,23 @@ def _call(function: Callable[..., Any], *arguments: Any, parts: int) -> tuple[An
 
 
 def _same(what: str, mine: Any, truth: Any, tolerance: float = 1e-6) -> None:
-    """Raise WrongError that says how an array differs."""
+    """Raise WrongArrayError that says how an array differs."""
     truth = np.asarray(truth)
     if mine is None:
         raise UnfinishedError
     mine = np.asarray(mine)
     if mine.shape != truth.shape:
-        raise WrongError(f"The shape of {what} is {mine.shape} and should be {truth.shape}.")
+        raise WrongArrayError(f"The shape of {what} is {mine.shape} and should be {truth.shape}.")
     if mine.dtype.kind not in "fiu":
-        raise WrongError(f"The dtype of {what} is {mine.dtype} and should be {truth.dtype}.")
+        raise WrongArrayError(f"The dtype of {what} is {mine.dtype} and should be {truth.dtype}.")
     error = np.abs(mine - truth)
     if not np.isfinite(mine).all():
-        raise WrongError(f"{what} holds NaN or infinity.")
+        raise WrongArrayError(f"{what} holds NaN or infinity.")
     if error.size and (error > tolerance * (1 + np.abs(truth))).any():
         share = (error > tolerance * (1 + np.abs(truth))).mean()
-        raise WrongError(f"The values of {what} are wrong ({share:.0%} of its elements, by up to {error.max():.2g}).")
+        raise WrongArrayError(
+            f"The values of {what} are wrong ({share:.0%} of its elements, by up to {error.max():.2g})."
+        )
 
 
 def _frozen(value: Any) -> Any:
@@ -214,7 +237,8 @@ def _grade_backward(module: ModuleType, name: str) -> None:
     before, upstream = _frozen(cache), dout.copy()
     mine = getattr(module, name)
     found = _call(mine, upstream, cache, parts=len(wanted))
-    for what, got, truth in zip(("dx", "dw or dgamma", "db or dbeta"), found, wanted, strict=False):
+    names = ("dx", "dgamma", "dbeta") if "norm" in name else ("dx", "dw", "db")
+    for what, got, truth in zip(names, found, wanted, strict=False):
         _same(what, got, truth, 1e-5)
     found = tuple(np.array(g) for g in found)
     if _changed(dout, upstream):
@@ -225,8 +249,12 @@ def _grade_backward(module: ModuleType, name: str) -> None:
         raise WrongError("A second call with the same arguments gives another result.")
 
 
+def _loss_case() -> tuple[Array, Array]:
+    return _randn(6, 4) * 3, np.array([0, 1, 2, 3, 3, 0])
+
+
 def _grade_loss(module: ModuleType, name: str) -> None:
-    x, y = _randn(6, 4) * 3, np.array([0, 1, 2, 3, 3, 0])
+    x, y = _loss_case()
     given = x.copy()
     loss, dx = _call(getattr(module, name), given, y, parts=2)
     wanted, gradient = getattr(right_layers, name)(x, y)
@@ -269,6 +297,13 @@ def _grade_net(make: Callable[[], Any], truth: Any, X: Array, y: Array, *, reg: 
     extra = sorted(net.params.keys() - truth.params.keys())
     if extra:
         raise WrongError(f"params has {extra[0]!r}, which the net does not need (the last layer is not normalised).")
+    try:
+        _compare_nets(net, truth, X, y, reg)
+    except WrongArrayError as error:
+        raise WrongArrayError(str(error), (net, X, y)) from None
+
+
+def _compare_nets(net: Any, truth: Any, X: Array, y: Array, reg: float) -> None:
     rng = np.random.default_rng(3)
     for name in truth.params:
         value = 0.3 * rng.standard_normal(truth.params[name].shape)
@@ -301,11 +336,27 @@ def _grade_fc(module: ModuleType, name: str) -> None:
         for norm in (None, "batchnorm", "layernorm"):
             settings: dict[str, Any] = {"input_dim": 6, "num_classes": 3, "normalization": norm, "dtype": np.float64}
             said = f"{len(hidden)} hidden layer{'s' * (len(hidden) > 1)}, normalization={norm!r}"
-            try:
-                truth = right_fc_net.FullyConnectedNet(hidden, **settings)
-                _grade_net(partial(cls, hidden, **settings), truth, X, y)
-            except WrongError as error:
-                raise WrongError(f"With {said}: {error}") from None
+            truth = right_fc_net.FullyConnectedNet(hidden, **settings)
+            _in_words(f"With {said}: ", lambda truth=truth: _grade_net(partial(cls, hidden, **settings), truth, X, y))  # type: ignore[misc] # noqa: B023
+    keyword = "dropout" if "dropout" in inspect.signature(cls).parameters else "dropout_keep_ratio"
+    settings = {"input_dim": 6, "num_classes": 3, "dtype": np.float64, "seed": 123}
+    truth = right_fc_net.FullyConnectedNet([5, 4], dropout_keep_ratio=0.5, **settings)
+    make = partial(cls, [5, 4], **{keyword: 0.5}, **settings)
+    _in_words(f"With {keyword}=0.5 and seed=123: ", lambda: _grade_net(make, truth, X, y))
+    net = cls([5], input_dim=6, num_classes=3, dtype=np.float32)
+    wrong = [name for name, value in net.params.items() if value.dtype != np.float32]
+    if wrong:
+        raise WrongError(f"With dtype=np.float32: params[{wrong[0]!r}] is of {net.params[wrong[0]].dtype}.")
+
+
+def _in_words(words: str, check: Callable[[], None]) -> None:
+    """Run a check; let what it finds begin with words that say where."""
+    try:
+        check()
+    except WrongArrayError as error:
+        raise WrongArrayError(words + str(error), error.net) from None
+    except WrongError as error:
+        raise WrongError(words + str(error)) from None
 
 
 def _grade_cnn(module: ModuleType, name: str) -> None:
@@ -316,24 +367,69 @@ def _grade_cnn(module: ModuleType, name: str) -> None:
     _grade_net(partial(getattr(module, name), **settings), truth, X, y)
 
 
-def _judge(module: ModuleType, file: str, name: str) -> Grade:
+def _judge(module: ModuleType, file: str, name: str) -> tuple[Grade, Callable[[], Report] | None]:
+    """Return the grade, and where it may help a call that asks the doctor."""
     if not callable(getattr(module, name, None)):
-        return Grade(file, name, "missing", f"{file} has no {name}.")
+        return Grade(file, name, "missing", f"{file} has no {name}."), None
     if file == "layers.py":
         check = _grade_backward if name in _pairs() else _grade_loss if name.endswith("_loss") else _grade_forward
     else:
         check = {"optim.py": _grade_rule, "fc_net.py": _grade_fc, "cnn.py": _grade_cnn}[file]
+    doctor = None
     try:
         check(module, name)
+        return Grade(file, name, "passed", ""), None
+    except WrongArrayError as error:
+        status, sentence = "wrong", str(error)
+        doctor = partial(_ask_the_doctor, module, name, error.net)
     except WrongError as error:
-        return Grade(file, name, "wrong", str(error))
+        status, sentence = "wrong", str(error)
     except (UnfinishedError, NotImplementedError):
-        return Grade(file, name, "not finished", "It returns nothing yet.")
+        status, sentence = "not finished", "It returns nothing yet."
     except MemoryError:
-        return Grade(file, name, "wrong", "It needs more memory than is allowed.")
+        status, sentence = "wrong", "It needs more memory than is allowed."
     except Exception as error:
-        return Grade(file, name, "wrong", f"It raises {type(error).__name__}: {' '.join(str(error).split())[:200]}")
-    return Grade(file, name, "passed", "")
+        words = " ".join(str(error).split())[:200]
+        status, sentence = "wrong", f"It raises {type(error).__name__}: {words}{_where(error, module)}"
+    return Grade(file, name, status, sentence), doctor
+
+
+def _where(error: Exception, module: ModuleType) -> str:
+    """Return the learner's line in which an exception came up."""
+    lines = [f for f in traceback.extract_tb(error.__traceback__) if f.filename == module.__file__]
+    return f" (line {lines[-1].lineno}, `{str(lines[-1].line)[:60]}`)" if lines else ""
+
+
+def _ask_the_doctor(module: ModuleType, name: str, net: tuple[Any, Array, Array] | None) -> Report:
+    from ..check import check, check_model, check_optimizer
+
+    if net is not None:
+        return check_model(*net, name=name)
+    if name in RULES:
+        return check_optimizer(getattr(module, name), name)
+    if name.endswith("_loss"):
+        return check(getattr(module, name), None, _loss_case(), name=name)
+    if name not in _pairs():
+        return Report(name)
+    forward, arrays, settings = _pairs()[name]
+    return check(getattr(module, forward), getattr(module, name), (*arrays, *settings()), name=name)
+
+
+def _hint(report: Report, name: str, path: Path) -> tuple[str, str, int]:
+    """Return the doctor's first finding as a sentence without its correction, with its cause and line."""
+    finding = next((f for f in report.findings if f.severity == "wrong"), None)
+    if finding is None:
+        if report.gradients and name in _pairs():
+            return f" It fits your own {_pairs()[name][0]}, so put that right first.", "", 0
+        return "", "", 0
+    # What stands in brackets there is code to write.
+    kind = "" if finding.cause == "unknown" else re.sub(r" \(.*?\)", "", CAUSES.get(finding.cause, ""))
+    # Of an update rule the doctor knows the step, not the line; and a line elsewhere is not the learner's.
+    if not finding.line or name in RULES or Path(finding.path).resolve() != path:
+        return (f" Likely {kind}." if kind else ""), finding.cause, 0
+    others = "".join(f" or {line}" for line in finding.other_lines)
+    code = finding.code if len(finding.code) <= 60 else finding.code[:57] + "..."
+    return f" Look at line {finding.line}{others}, `{code}`{': ' + kind if kind else ''}.", finding.cause, finding.line
 
 
 # -- the process of the learner's code ---------------------------------------------------------------------------------
@@ -378,7 +474,12 @@ def _serve(path: str, file: str, names: list[str], memory_mb: int) -> None:
                 return
             for name in names:
                 tell({"start": name})
-                tell(asdict(_judge(module, file, name)))
+                grade, doctor = _judge(module, file, name)
+                tell(asdict(grade))
+                if doctor is not None:
+                    with contextlib.suppress(Exception):  # the grade stands, whatever the doctor makes of the code
+                        sentence, cause, line = _hint(doctor(), name, Path(path).resolve())
+                        tell({"hint": grade.sentence + sentence, "cause": cause, "line": line})
 
 
 def _events(child: subprocess.Popen[bytes], timeout_s: float) -> Iterator[dict[str, Any]]:
@@ -405,7 +506,7 @@ def _events(child: subprocess.Popen[bytes], timeout_s: float) -> Iterator[dict[s
 
 
 def _grade_file(path: Path, file: str, timeout_s: float, memory_mb: int) -> list[Grade]:
-    left, grades = names_in(file), []
+    left, grades, begun = names_in(file), [], ""
     while left:
         request = json.dumps([str(path), file, left, memory_mb])
         environment = os.environ | {"OPENBLAS_NUM_THREADS": "1", "BACKPASS_THREADS": "1"}
@@ -414,15 +515,21 @@ def _grade_file(path: Path, file: str, timeout_s: float, memory_mb: int) -> list
             command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, env=environment
         ) as child:
             for event in _events(child, timeout_s):
-                if "status" in event:
+                if "start" in event:
+                    begun = event["start"]
+                elif "status" in event:
                     grades.append(Grade(**event))
                     left.remove(event["function"])
+                else:
+                    last = grades[-1]
+                    last.sentence, last.cause, last.line = event["hint"], event["cause"], event["line"]
             hung = child.poll() is None
             if hung and left:
                 time.sleep(0.2)
                 hung = child.poll() is None
             child.kill()
-        if left:
+        # A process that ended while the doctor looked has told its grade: the next one goes on behind it.
+        if left and begun not in {g.function for g in grades}:
             words = f"It did not end within {timeout_s:g} seconds." if hung else "It ended the process."
             grades.append(Grade(file, left.pop(0), "wrong", words))
     return [g for g in grades if not (g.status == "missing" and g.function in OPTIONAL)]

@@ -122,6 +122,15 @@ def batchnorm_forward(x: Array, gamma: Array, beta: Array, bn_param: dict[str, A
 def _with_cache(cache: Any, name: str) -> Any:
     if cache is None:
         raise ArgumentError(f"{name}: expected the cache of a forward in mode 'train', got None (mode 'test')")
+    return _ours(cache, name)
+
+
+def _ours(cache: Any, name: str) -> Cache:
+    if not isinstance(cache, Cache):
+        raise ArgumentError(
+            f"{name}: expected the cache of backpass's own forward, got a {type(cache).__name__}; the course leaves open what "
+            "this cache holds, so forward and backward of a normalisation have to be both yours or both ours"
+        )
     return cache
 
 
@@ -142,7 +151,7 @@ def layernorm_forward(x: Array, gamma: Array, beta: Array, ln_param: dict[str, A
 
 def layernorm_backward(dout: Array, cache: Any) -> Gradients3:
     """Return dx (N, D), dgamma (D,), dbeta (D,)."""
-    return layernorm.layernorm_backward(dout, cache)
+    return layernorm.layernorm_backward(dout, _ours(cache, "layernorm_backward"))
 
 
 def draw_mask(shape: Shape, dtype: Any, p: float, seed: int | None) -> Array:
@@ -267,11 +276,11 @@ def spatial_groupnorm_forward(
         raise ArgumentError(f"spatial_groupnorm_forward: expected G to divide the {C} channels, got {G}")
     eps = float(gn_param.get("eps", 1e-5))
     out, saved = groupnorm.groupnorm_forward(x, gamma.reshape(C), beta.reshape(C), groups=G, eps=eps)
-    return out, (saved, gamma.shape, beta.shape)
+    return out, Cache(**vars(saved), gamma_shape=gamma.shape, beta_shape=beta.shape)
 
 
 def spatial_groupnorm_backward(dout: Array, cache: Any) -> Gradients3:
     """Return dx (N, C, H, W), and dgamma and dbeta in the shapes of gamma and beta."""
-    saved, gamma_shape, beta_shape = cache
+    saved = _ours(cache, "spatial_groupnorm_backward")
     dx, dgamma, dbeta = groupnorm.groupnorm_backward(dout, saved)
-    return dx, dgamma.reshape(gamma_shape), dbeta.reshape(beta_shape)
+    return dx, dgamma.reshape(saved.gamma_shape), dbeta.reshape(saved.beta_shape)

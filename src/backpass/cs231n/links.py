@@ -25,6 +25,11 @@ MODULES = (
     "classifiers.fc_net",
     "classifiers.cnn",
 )
+# Notebooks take the layers out of these two; they have to be those beside the notebook, which may be a learner's own.
+BESIDE = {
+    "classifiers.fc_net": ("..layers", "..layer_utils"),
+    "classifiers.cnn": ("..layers", "..fast_layers", "..layer_utils"),
+}
 MARK = "# Written by `backpass cs231n link`; `backpass cs231n unlink` removes it."
 
 
@@ -72,8 +77,8 @@ def _texts() -> dict[str, str]:
     found = {"__init__.py": MARK + "\n"}
     for name in MODULES:
         path = name.replace(".", "/") + (".py" if name != "classifiers" else "/__init__.py")
-        star = f"from backpass.cs231n.{name} import *  # noqa: F403\n" if name != "classifiers" else ""
-        found[path] = f"{MARK}\n{star}"
+        stars = [f"backpass.cs231n.{name}", *BESIDE.get(name, ())] if name != "classifiers" else []
+        found[path] = f"{MARK}\n" + "".join(f"from {module} import *  # noqa: F403\n" for module in stars)
     return found
 
 

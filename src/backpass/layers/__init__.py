@@ -18,6 +18,7 @@ from .layernorm import LayerNorm
 from .leaky_relu import LeakyReLU
 from .maxpool import MaxPool
 from .relu import ReLU
+from .scale import Scale
 from .sigmoid import Sigmoid
 from .spatial_batchnorm import SpatialBatchNorm
 from .swish import Swish
@@ -40,6 +41,7 @@ __all__ = [
     "MaxPool",
     "ReLU",
     "Residual",
+    "Scale",
     "Sigmoid",
     "SpatialBatchNorm",
     "Swish",

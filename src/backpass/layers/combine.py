@@ -64,7 +64,18 @@ from .base import Array, Cache, Call, Declared, Layer, Param, Reference, Shape, 
 from .batchnorm import BatchNorm
 from .conv import Conv
 from .dropout import Dropout
-from .fusion import FUSIONS, Fusion, Unit, bind_backward, bind_forward, bind_infer, unit_reads, units_of
+from .fusion import (
+    FUSIONS,
+    Fusion,
+    Unit,
+    bind_backward,
+    bind_forward,
+    bind_infer,
+    infer_scratch,
+    infer_units_of,
+    unit_reads,
+    units_of,
+)
 from .groupnorm import GroupNorm
 from .relu import ReLU
 from .spatial_batchnorm import SpatialBatchNorm
@@ -173,7 +184,7 @@ class Chain:
     """
 
     def __init__(self, name: str, layers: Sequence[Layer], x: Shape, *, training: bool) -> None:
-        self.name, self.layers = name, layers
+        self.name, self.layers, self.training = name, layers, training
         self.shapes = [tuple(x)]  # of x and of each layer's out
         self.declared: list[Declared] = []
         for j, layer in enumerate(layers):
@@ -182,8 +193,8 @@ class Chain:
             except ShapeError as error:
                 raise ShapeError(f"Residual: x of shape {tuple(x)}: {name}.{j}: {error}") from None
             self.shapes.append(tuple(self.declared[-1].out))
-        self.units = units_of(layers)
-        self.views = [u.fusion is None and layers[u.first].is_view(training=training) for u in self.units]
+        self.units = units_of(layers) if training else infer_units_of(layers)
+        self.views = [u.first == u.last and layers[u.first].is_view(training=training) for u in self.units]
         self.places = ["x"]
         self.kept: set[str] = set()  # what an inner backward reads
         for unit, view in zip(self.units, self.views, strict=True):
@@ -197,6 +208,12 @@ class Chain:
     def shape_at(self, k: int) -> Shape:
         """Return the shape of the input of unit k; of the output, for k = number of units."""
         return self.shapes[self.units[k].first] if k < len(self.units) else self.shapes[-1]
+
+    def scratch(self, unit: Unit) -> tuple[int, str]:
+        """Return how many elements a unit's forward (or prediction) uses while it runs, and what it calls them."""
+        if self.training:
+            return self.declared[unit.first].forward_scratch, "forward_scratch"
+        return infer_scratch(unit, self.layers, self.declared), "infer_scratch"
 
     def spaces(self, space: Any) -> list[Cache]:
         """Return each layer's part of a namespace of the whole layer."""
@@ -233,8 +250,8 @@ class Scratch:
         return {name: block[at : at + int(np.prod(shape))].reshape(shape) for name, (at, shape) in layout.items()}
 
 
-def _outputs_scratch(chains: Sequence[Chain], inner: str) -> Scratch:
-    """Lay out outputs that nobody reads after the sum, and what inner layers ask for as `inner`; main ends in out itself."""
+def _outputs_scratch(chains: Sequence[Chain]) -> Scratch:
+    """Lay out outputs that nobody reads after the sum, and what inner layers ask for; main ends in out itself."""
     wanted: dict[str, tuple[Shape, int, int]] = {}
     time = 0
     for chain in chains:
@@ -246,8 +263,9 @@ def _outputs_scratch(chains: Sequence[Chain], inner: str) -> Scratch:
                 wanted[place_] = (*wanted[place_][:2], last)
             elif place_ != "x" and place_ not in chain.kept:
                 wanted[place_] = (chain.shape_at(k + 1), time, last)
-            if size := getattr(chain.declared[unit.first], inner):
-                wanted[f"{chain.name}.{unit.first}.{inner}"] = ((size,), time, time)
+            size, name = chain.scratch(unit)
+            if size:
+                wanted[f"{chain.name}.{unit.first}.{name}"] = ((size,), time, time)
     wanted.pop(chains[0].places[-1], None)
     return Scratch(wanted)
 
@@ -351,9 +369,9 @@ class Residual(Layer):
             reads=("x",) if "x" in main.kept | shortcut.kept else (),
             random=any(d.random for chain in chains for d in chain.declared),
             updates=tuple(updates),
-            forward_scratch=_outputs_scratch(chains, "forward_scratch").layout()[1],
+            forward_scratch=_outputs_scratch(chains).layout()[1],
             backward_scratch=_gradients_scratch(chains).layout()[1],
-            infer_scratch=_outputs_scratch(infer_chains, "infer_scratch").layout()[1],
+            infer_scratch=_outputs_scratch(infer_chains).layout()[1],
         )
 
     def check_batch(self, x: Shape) -> None:
@@ -393,7 +411,7 @@ class Residual(Layer):
         """Bind the forward, with or without a relu after the sum."""
         steps = Steps()
         chains = self._chains(x.shape)
-        arrays = _outputs_scratch(chains, "forward_scratch").carve(getattr(c, "forward_scratch", None))
+        arrays = _outputs_scratch(chains).carve(getattr(c, "forward_scratch", None))
         arrays |= {name: getattr(c, name) for chain in chains for name in chain.kept - {"x"}}
         caches = {chain.name: chain.caches(c, arrays) for chain in chains}
         for chain in chains:
@@ -418,7 +436,7 @@ class Residual(Layer):
         """Bind the prediction, with or without a relu after the sum."""
         steps = Steps()
         chains = self._chains(x.shape, training=False)
-        arrays = _outputs_scratch(chains, "infer_scratch").carve(getattr(c, "infer_scratch", None))
+        arrays = _outputs_scratch(chains).carve(getattr(c, "infer_scratch", None))
 
         def bind(chain: Chain, unit: Unit, out: Array, x: Array) -> Call:
             caches = [_inside(arrays, f"{chain.name}.{j}.") for j in range(len(chain.layers))]
@@ -530,7 +548,7 @@ def _residual_relu_backward(
     dx: Any, dout: Array, x: Array, out: Array, layers: Any, p: Any, g: Any, s: Any, c: Any
 ) -> Call:
     steps = Steps()
-    steps.add("relu", native.relu_backward(dout, dout, out))  # nobody reads this dout later
+    steps.add("sum", native.relu_backward(dout, dout, out))  # nobody reads this dout later
     steps += layers[0].backward_kernel(dx, dout, x, out, p[0], g[0], c[0])
     return steps
 

@@ -37,8 +37,8 @@ Cost
     2·N·F·H'·W'·(C/G)·HH·WW operations forward, twice that backward.  Saves x and w, which exist anyway; the kernels read
     the columns where the image lies, or form those of a few pixels at a time, never the whole matrix.
     `Conv.describe_kernel` says which kernel runs: im2col for everything; 1x1 product, where x is its own column matrix;
-    depthwise, one filter per channel; and for 3 x 3 at stride 1 Winograd's F(4x4, 3x3), which needs 36 products for 16
-    outputs instead of 144.
+    depthwise, one filter per channel; and at stride 1 Winograd's F(4x4, 3x3), which needs 36 products for 16 outputs
+    instead of 144, and F(2x2, 5x5), 36 for 4 instead of 100.
 
 Errors
     ShapeError for an input that is not (N, C, H, W), that is smaller than the kernel, or whose channels the groups do not
@@ -49,8 +49,8 @@ Conventions
     padding="same" puts D(HH - 1) zeros around (one more below and right where that is odd, as in PyTorch), so stride 1 keeps
     the size and stride S gives ceil(H / S), the size that TensorFlow gives, though TensorFlow pads less and so samples
     other pixels.  Where windows do not end at the border, the last rows or columns are not seen, as in PyTorch.
-    Winograd rounds differently: in float32 its error is about 1e-5 of the largest output, 8e-6 for dx and 3e-6 for dw (direct:
-    1e-6, 4e-7, 3e-7; `python -m benchmarks.conv --accuracy`); algorithm="direct" leaves it out.
+    Winograd rounds differently: in float32 its error is about 1e-5 of the largest output, 8e-6 for dx and dw (direct:
+    1e-6, 4e-7, 3e-7; `python -m backpass.bench.conv`); algorithm="direct" leaves it out.
     It also mixes the pixels of a tile of 4 x 4 outputs, so that a NaN or infinity shows in all of a tile.
 
 Example
@@ -257,7 +257,7 @@ class Conv(Layer):
     init : callable (rng, shape) -> array
         Draws the weights; biases start at zero.
     algorithm : {"auto", "direct", "winograd"}
-        "auto" takes Winograd where that is faster, "direct" never does, "winograd" always (3 x 3, stride 1 only).
+        "auto" takes Winograd where that is faster, "direct" never does, "winograd" always (3 x 3 or 5 x 5, stride 1 only).
 
     Examples
     --------
@@ -301,7 +301,7 @@ class Conv(Layer):
         require(callable(self.init), self, "init", "a function (rng, shape) -> array such as bp.init.He()", self.init)
         known = ("auto", "direct", "winograd")
         require(self.algorithm in known, self, "algorithm", f"one of {known}", self.algorithm)
-        expected = "auto or direct (winograd is for 3 x 3 kernels at stride 1 without dilation and groups)"
+        expected = "auto or direct (winograd is for 3 x 3 and 5 x 5 kernels at stride 1 without dilation and groups)"
         require(self.algorithm != "winograd" or self._is_winograd_shape(), self, "algorithm", expected, self.algorithm)
 
     @property
@@ -313,7 +313,7 @@ class Conv(Layer):
         return as_pair(self.stride, self, "stride", 1), as_pair(self.dilation, self, "dilation", 1)
 
     def _is_winograd_shape(self) -> bool:
-        return (self.kernel, *self._steps(), self.groups) == ((3, 3), (1, 1), (1, 1), 1)
+        return self.kernel in ((3, 3), (5, 5)) and (*self._steps(), self.groups) == ((1, 1), (1, 1), 1)
 
     def declare(self, x: Shape) -> Declared:
         """Return the shapes for an input of shape `x`."""
@@ -342,7 +342,7 @@ class Conv(Layer):
         """
         kernel = self._kernel_name(x_shape)
         if kernel == "winograd":
-            return "winograd F(4x4,3x3)"
+            return "winograd F(4x4,3x3)" if self.kernel == (3, 3) else "winograd F(2x2,5x5)"
         if kernel == "conv":
             stride, _ = self._steps()
             plain = self.kernel == (1, 1) and stride == (1, 1) and self.groups == 1
@@ -354,7 +354,10 @@ class Conv(Layer):
         return self.describe_kernel(x)
 
     def _kernel_name(self, x: Shape) -> str:
-        """Which native functions run: "winograd", "depthwise" or "conv"."""
+        """Which native functions run: "winograd", "depthwise" or "conv".
+
+        Measured: from 8 channels and filters on Winograd is faster for every size of image, below 6 the columns are.
+        """
         C = x[1]
         if self.algorithm != "direct" and self._is_winograd_shape():
             rows, cols = self.declare(x).out[2:]
@@ -403,6 +406,8 @@ CASES = [
     (Conv(5, 3, algorithm="winograd", padding=0, bias=False), (1, 31, 5, 11)),
     (Conv(3, 3, algorithm="winograd", padding=(2, 0)), (2, 1, 1, 3)),
     (Conv(5, 3, algorithm="direct", bias=False), (2, 16, 6, 9)),
+    (Conv(17, 5, algorithm="winograd"), (2, 7, 9, 6)),
+    (Conv(5, 5, algorithm="winograd", padding=(1, 4), bias=False), (1, 31, 5, 11)),
     (Conv(3, 1), (2, 5, 1, 1)),
     (Conv(16, 1, padding=0), (2, 31, 5, 7)),
     (Conv(7, 1, stride=2), (1, 3, 6, 7)),

@@ -2,19 +2,23 @@
 
 The list of layers that the user wrote does not change, nor do the results beyond rounding; the array between the two
 layers is never written.  A model looks pairs up here when it plans its programs; `Model.inspection_plan` leaves
-fusion out.
+fusion out.  For prediction, a batch norm behind a convolution is folded into it: out = conv(x; w·scale, (b - mean)·scale + beta)
+with scale = gamma / sqrt(var + eps).  The folded weights are computed in every prediction, from what parameters and running
+statistics are then: nothing can be out of date, and it costs no more than to look whether they have changed.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
+import numpy as np
+
 from .. import native
 from .affine import Affine
-from .base import Array, Call, Declared, Layer
+from .base import Array, Cache, Call, Declared, Layer, Steps
 from .batchnorm import BatchNorm
 from .conv import Conv
 from .groupnorm import GroupNorm
@@ -46,16 +50,33 @@ class Fusion:
     overwrites: tuple[str, ...] = ()
 
 
+@dataclass(frozen=True)
+class Folding:
+    """What predicts as one, though it trains as several units.
+
+    Attributes
+    ----------
+    infer : (out, x, layers, p, s, c) -> Call
+    scratch : (layers, declared) -> int
+        Elements of the model's dtype that it uses while it runs: `c[0].infer_scratch`.
+    """
+
+    infer: Callable[..., Call]
+    scratch: Callable[..., int]
+
+
 FUSIONS: dict[tuple[type[Layer], ...], Fusion] = {}
+FOLDINGS: dict[tuple[type[Layer], ...], Folding] = {}
 
 
 @dataclass(frozen=True)
 class Unit:
-    """What runs as one in a list of layers: a single one, or two that a fused kernel computes together."""
+    """What runs as one in a list of layers: a single one, or several that a fused kernel computes together."""
 
     first: int
     last: int
     fusion: Fusion | None = None
+    folding: Folding | None = None
 
     @property
     def span(self) -> slice:
@@ -79,6 +100,39 @@ def units_of(layers: Sequence[Layer], *, fuse: bool = True) -> list[Unit]:
         units.append(Unit(i, i + 1 if fusion else i, fusion))
         i = units[-1].last + 1
     return units
+
+
+def infer_units_of(layers: Sequence[Layer], *, fuse: bool = True) -> list[Unit]:
+    """Return a list of layers as units of a prediction.
+
+    Examples
+    --------
+    >>> import backpass as bp
+    >>> layers = [bp.Conv(3, 3), bp.SpatialBatchNorm(), bp.ReLU(), bp.MaxPool(2)]
+    >>> [(unit.first, unit.last) for unit in infer_units_of(layers)]
+    [(0, 2), (3, 3)]
+    >>> [(unit.first, unit.last) for unit in infer_units_of(layers[:2])]
+    [(0, 1)]
+    """
+    units: list[Unit] = []
+    i = 0
+    while i < len(layers):
+        kinds = tuple(type(layer) for layer in layers[i : i + 3]) if fuse else ()
+        key = kinds if kinds in FOLDINGS else kinds[:2]
+        if key in FOLDINGS:
+            units.append(Unit(i, i + len(key) - 1, folding=FOLDINGS[key]))
+        else:
+            (unit,) = units_of(layers[i : i + 2], fuse=fuse)[:1]
+            units.append(Unit(i, i + unit.last, unit.fusion))
+        i = units[-1].last + 1
+    return units
+
+
+def infer_scratch(unit: Unit, layers: Sequence[Layer], declared: Sequence[Declared]) -> int:
+    """Return how many elements a unit's prediction uses while it runs."""
+    if unit.folding:
+        return unit.folding.scratch(layers[unit.span], declared[unit.span])
+    return declared[unit.first].infer_scratch
 
 
 def unit_reads(unit: Unit, layers: Sequence[Layer], declared: Sequence[Declared], *, kernels: bool = True) -> set[str]:
@@ -142,8 +196,8 @@ def bind_infer(
 ) -> Call:
     """Return the call that predicts with a unit."""
     i, layer = unit.first, layers[unit.first]
-    if unit.fusion:
-        return unit.fusion.infer(out, x, layers[unit.span], p[unit.span], s[unit.span], c[unit.span])
+    if fused := unit.folding or unit.fusion:
+        return fused.infer(out, x, layers[unit.span], p[unit.span], s[unit.span], c[unit.span])
     call = layer.infer_kernel(out, x, p[i], s[i], c[i]) if kernels and layer.has_kernels() else None
     return call or partial(layer.reference_infer, out, x, p[i], s[i])
 
@@ -267,3 +321,27 @@ def _groupnorm_relu_infer(out: Array, x: Array, layers: Any, p: Any, s: Any, c: 
 
 
 FUSIONS[GroupNorm, ReLU] = Fusion(_groupnorm_relu_forward, _groupnorm_relu_backward, _groupnorm_relu_infer)
+
+
+def _folded_size(layers: Sequence[Layer], declared: Sequence[Declared]) -> int:
+    """Return the size of folded weights and biases; 0 where there are more weights than outputs: then it does not pay."""
+    weights = int(np.prod(declared[0].params["w"].shape))
+    return weights + declared[0].out[1] if weights <= np.prod(declared[0].out) else 0
+
+
+def _folded_infer(out: Array, x: Array, layers: Any, p: Any, s: Any, c: Any) -> Call:
+    conv, norm, *relu = layers
+    steps = Steps()
+    folded = getattr(c[0], "infer_scratch", None)
+    arguments = (p[1].gamma, p[1].beta, s[1].mean, s[1].var, norm.eps)
+    if folded is None:
+        steps.add("conv", conv.bind_forward(out, x, p[0], relu=False))
+        steps.add("norm", native.spatial_batchnorm_infer(out, out, *arguments, int(bool(relu))))
+        return steps
+    w, b = folded[: p[0].w.size].reshape(p[0].w.shape), folded[p[0].w.size :]
+    steps.add("fold", native.fold_batchnorm(w, b, p[0].w, p[0].b if conv.bias else None, *arguments))
+    steps.add("conv", replace(conv, bias=True).bind_forward(out, x, Cache(w=w, b=b), relu=bool(relu)))
+    return steps
+
+
+FOLDINGS[Conv, SpatialBatchNorm] = FOLDINGS[Conv, SpatialBatchNorm, ReLU] = Folding(_folded_infer, _folded_size)

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import importlib
 import os
+import time
 import warnings
 from collections.abc import Callable, Sequence
 from functools import partial
@@ -33,6 +34,15 @@ class PythonProgram:
         """Run every step in order."""
         for step in self.steps:
             step()
+
+    def time(self) -> list[float]:
+        """Run every step in order and return the seconds that each took."""
+        seconds = []
+        for step in self.steps:
+            start = time.perf_counter()
+            step()
+            seconds.append(time.perf_counter() - start)
+        return seconds
 
 
 def _load() -> tuple[Any, str]:

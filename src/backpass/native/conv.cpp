@@ -287,7 +287,9 @@ void weight_gradients_by_blocks(Array<T> dw, Array<T> db, const T* dout, const T
                     for (int k = 0; k < lanes<T>; k++)
                         v[k] = f + k < s.Fg ? load(upstream + (f + k) * width + q) : Vec<T>{};
                     transpose<T>(v);
-                    for (long k = 0; k < std::min<long>(lanes<T>, count - q); k++) store(turned + (q + k) * filters + f, v[k]);
+#pragma GCC unroll 16
+                    for (int k = 0; k < lanes<T>; k++)
+                        if (k < count - q) store(turned + (q + k) * filters + f, v[k]);
                 }
             if (index == 0 && db)
                 for (long q = 0; q < count; q++)

@@ -2,6 +2,7 @@
 #pragma once
 #include "kernel.hpp"
 #include "parallel.hpp"
+#include "simd.hpp"
 
 namespace backpass {
 
@@ -21,9 +22,15 @@ struct ConvSizes {
 
 constexpr long divide_up(long a, long b) { return (a + b - 1) / b; }
 
+// Short runs, such as the border of a line: less than what calling the library costs.
 template <class T>
 inline void fill_zero(T* to, long count) {
-    for (long i = 0; i < count; i++) to[i] = 0;
+    for (long i = 0; i < count; i += lanes<T>) store_some(to + i, Vec<T>{}, count - i);
+}
+
+template <class T>
+inline void copy(T* to, const T* from, long count) {
+    for (long i = 0; i < count; i += lanes<T>) store_some(to + i, load_some(from + i, count - i), count - i);
 }
 
 // f(piece) for all pieces: on all threads, unless the multiply-adds of all together are not worth waking them.

@@ -15,7 +15,6 @@ namespace {
 // Taps whose sums stay in registers.
 constexpr int most_taps = 9;
 
-// sums[t] += Σ over the output pixels of upstream * plane[offset[t] ...], for `taps` taps.
 // `rows` x lanes outputs: c[r] = bias + Σ_t w[t] plane[offset[t] ...] of each row, `count` pixels of them.
 template <class T, int rows>
 inline void sum_rows(T* c, long ldc, long count, T bias, bool relu, const T* w, long taps, const T* plane, long line,
@@ -31,6 +30,7 @@ inline void sum_rows(T* c, long ldc, long count, T bias, bool relu, const T* w, 
     for (int r = 0; r < rows; r++) store_some(c + r * ldc, relu ? (sum[r] < 0 ? Vec<T>{} : sum[r]) : sum[r], count);
 }
 
+// sums[t] += Σ over the output pixels of upstream * plane[offset[t] ...], for `taps` taps.
 template <class T, int taps>
 void weight_sums(T* sums, const T* upstream, long upstream_line, const T* plane, const Plane<T>& layout, const long* offsets) {
     Vec<T> sum[taps] = {};

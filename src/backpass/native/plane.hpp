@@ -9,22 +9,9 @@
 #include "conv.hpp"
 #include "parallel.hpp"
 #include "simd.hpp"
+#include "transpose.hpp"
 
 namespace backpass {
-
-// (a0 a1 a2 ...) (... b0 b1 b2) to (a0 a2 ... b0 b2 ...) (a1 a3 ... b1 b3 ...), and the way back.
-template <class T, std::size_t... k>
-inline std::pair<Vec<T>, Vec<T>> split_pairs(Vec<T> a, Vec<T> b, std::index_sequence<k...>) {
-    return {__builtin_shufflevector(a, b, (2 * static_cast<int>(k))...),
-            __builtin_shufflevector(a, b, (2 * static_cast<int>(k) + 1)...)};
-}
-
-template <class T, std::size_t... k>
-inline std::pair<Vec<T>, Vec<T>> join_pairs(Vec<T> even, Vec<T> odd, std::index_sequence<k...>) {
-    constexpr int L = lanes<T>;
-    return {__builtin_shufflevector(even, odd, (static_cast<int>(k) / 2 + static_cast<int>(k) % 2 * L)...),
-            __builtin_shufflevector(even, odd, (L / 2 + static_cast<int>(k) / 2 + static_cast<int>(k) % 2 * L)...)};
-}
 
 template <class T>
 struct Plane {
@@ -86,8 +73,7 @@ struct Plane {
                 T* const at = plane + (row * s.stride_x + remainder) * cols + run.begin;
                 const T* const line = x + from + run.first;
                 if (s.stride_x == 1)
-                    for (long k = 0; k < run.count; k += lanes<T>)
-                        store_some(at + k, load_some(line + k, run.count - k), run.count - k);
+                    copy(at, line, run.count);
                 else
                     for (long k = 0; k < run.count; k++) at[k] = line[k * s.stride_x];
             });

@@ -85,4 +85,19 @@ void spatial_batchnorm_infer(Array<T> out, Array<const T> x, Array<const T> gamm
 }
 BACKPASS_KERNEL(spatial_batchnorm_infer)
 
+// For prediction, the norm as part of the convolution before it: every filter scaled, every bias shifted.  b may be missing.
+template <class T>
+void fold_batchnorm(Array<T> w_folded, Array<T> b_folded, Array<const T> w, Array<const T> b, Array<const T> gamma,
+                    Array<const T> beta, Array<const T> mean, Array<const T> var, double eps) {
+    const long F = w.rows(), taps = w.cols();
+    parallel_ranges(F, std::max(1L, memory_grain / taps), [&](long begin, long end) {
+        for (long f = begin; f < end; f++) {
+            const T scale = gamma[f] / std::sqrt(var[f] + static_cast<T>(eps));
+            for (long k = 0; k < taps; k++) w_folded[f * taps + k] = w[f * taps + k] * scale;
+            b_folded[f] = beta[f] + ((b ? b[f] : T(0)) - mean[f]) * scale;
+        }
+    });
+}
+BACKPASS_KERNEL(fold_batchnorm)
+
 }  // namespace backpass

@@ -50,37 +50,61 @@ struct Strip {
     }
     // `from`: the first of the planes.  Where relu_out is given and zero, the image counts as zero.
     void fill(T* strip, const T* from, const T* relu_out) const {
-        for (long c = 0; c < channels; c++, from += s.H * s.W, relu_out += relu_out ? s.H * s.W : 0)
-            for (long ry = 0; ry < s.stride_y; ry++)
-                for (long rx = 0; rx < s.stride_x; rx++) {
-                    T* to = strip + c * plane + (ry * s.stride_x + rx) * rows * pitch;
-                    // Columns k of the strip are input columns k * stride + rx - left.
-                    const long first = rx - s.left;
-                    const long begin = std::clamp(first < 0 ? divide_up(-first, s.stride_x) : 0, 0L, pitch);
-                    const long end = std::clamp(divide_up(std::max(0L, s.W - first), s.stride_x), begin, pitch);
-                    for (long r = 0; r < rows; r++, to += pitch) {
+        for (long rx = 0; rx < s.stride_x; rx++) {
+            // Columns k of the strip are input columns k * stride + rx - left.
+            const long first = rx - s.left;
+            const long begin = std::clamp(first < 0 ? divide_up(-first, s.stride_x) : 0, 0L, pitch);
+            const long end = std::clamp(divide_up(std::max(0L, s.W - first), s.stride_x), begin, pitch);
+            const long count = end - begin, skip = first + begin * s.stride_x;
+            const bool all = s.stride_y == 1 && s.stride_x == 1 && !relu_out && count == s.W && pitch == s.W && y0 >= s.top &&
+                             y0 + rows <= s.H + s.top;  // no zeros around: lines follow each other here and there
+            for (long c = 0; c < channels; c++) {
+                const T* const image = from + c * s.H * s.W;
+                if (all) {
+                    foresee(image + (y0 - s.top) * s.W, rows * s.W);
+                    copy(strip + c * plane, image + (y0 - s.top) * s.W, rows * s.W);
+                    continue;
+                }
+                for (long ry = 0; ry < s.stride_y; ry++)
+                    for (long r = 0; r < rows; r++) {
+                        T* const to = strip + c * plane + ((ry * s.stride_x + rx) * rows + r) * pitch;
                         const long row = (y0 + r) * s.stride_y + ry - s.top;
                         if (row < 0 || row >= s.H) {
                             fill_zero(to, pitch);
                             continue;
                         }
-                        const T* const line = from + row * s.W + first;
                         fill_zero(to, begin);
-                        if (relu_out) {
-                            const T* const gate = relu_out + row * s.W + first;
-                            for (long k = begin; k < end; k++)
-                                to[k] = gate[k * s.stride_x] > 0 ? line[k * s.stride_x] : T(0);
-                        } else if (s.stride_x == 1) {
-                            for (long k = begin; k < end; k++) to[k] = line[k];
-                        } else if (s.stride_x == 2) {
-                            for (long k = begin; k < end; k++) to[k] = line[2 * k];
-                        } else {
-                            for (long k = begin; k < end; k++) to[k] = line[k * s.stride_x];
-                        }
                         fill_zero(to + end, pitch - end);
+                        const T* const line = image + row * s.W + skip;
+                        foresee(line, s.W);
+                        if (relu_out) {
+                            const T* const gate = relu_out + (line - from);
+                            for (long k = 0; k < count; k++)
+                                to[begin + k] = gate[k * s.stride_x] > 0 ? line[k * s.stride_x] : T(0);
+                        } else if (s.stride_x == 1) {
+                            copy(to + begin, line, count);
+                        } else if (s.stride_x == 2) {
+                            copy_every_second(to + begin, line, count);
+                        } else {
+                            for (long k = 0; k < count; k++) to[begin + k] = line[k * s.stride_x];
+                        }
                     }
-                }
+            }
+        }
         fill_zero(strip + channels * plane, 2 * lanes<T>);
+    }
+    // The same lines some channels on: too far apart for the hardware to see them coming.
+    void foresee(const T* line, long count) const {
+        for (long k = 0; k < count; k += lanes<T>) __builtin_prefetch(line + 4 * s.H * s.W + k);
+    }
+    // to[k] = from[2 * k]
+    static void copy_every_second(T* to, const T* from, long count) {
+        for (long k = 0; k < count; k += lanes<T>) {
+            const long some = 2 * (count - k) - 1;
+            const auto [even, odd] = split_pairs<T>(load_some(from + 2 * k, some), load_some(from + 2 * k + lanes<T>, some - lanes<T>),
+                                                    std::make_index_sequence<lanes<T>>{});
+            store_some(to + k, even, count - k);
+        }
     }
 };
 
@@ -94,6 +118,12 @@ struct Vectors {
         const long across = divide_up((lines - 1) * pitch + OW, lanes<T>);
         flat = across < lines * per_line;
         count = flat ? across : lines * per_line;
+    }
+    // Whether each vector is one run of pixels: pixels(v) of them from pixel(v) on.
+    bool in_place() const { return !flat || pitch == OW; }
+    long pixel(long v) const { return flat ? v * lanes<T> : v / per_line * OW + v % per_line * lanes<T>; }
+    long pixels(long v, long lines) const {
+        return std::min<long>(lanes<T>, flat ? lines * OW - v * lanes<T> : OW - v % per_line * lanes<T>);
     }
     long first(long v) const { return flat ? v * lanes<T> : v / per_line * pitch + v % per_line * lanes<T>; }
     // f(lane, pixel, how many) for each run of lanes of vector v that are pixels, in rows numbered from 0.
@@ -124,9 +154,18 @@ bool fit(const ConvSizes& s) {
     return Vectors<T>(s.OW, strip.pitch, s.OH).count * lanes<T> * 2 <= s.pixels() * 3;
 }
 
-// c (rows, 2 vectors) = Σ_k a[k, rows] (base0[offset[k]] ..., base1[offset[k]] ...)
+// Where the two vectors of a tile go: rows `step` apart, `count` elements of each vector.
+template <class T>
+struct Target {
+    T *first, *second;
+    long step, first_count, second_count;
+    const T* bias;  // of each row, or null
+    bool relu, accumulate;
+};
+
+// target (rows, 2 vectors) = Σ_k a[k, rows] (base0[offset[k]] ..., base1[offset[k]] ...)
 template <class T, int rows>
-void tile_at(long k, const T* a, const int* offset, const T* base0, const T* base1, T* c) {
+void tile_at(long k, const T* a, const int* offset, const T* base0, const T* base1, const Target<T>& to) {
     Vec<T> sum[rows][2] = {};
     for (long p = 0; p < k; p++, a += rows) {
         const Vec<T> first = load(base0 + offset[p]), second = load(base1 + offset[p]);
@@ -139,8 +178,12 @@ void tile_at(long k, const T* a, const int* offset, const T* base0, const T* bas
     }
 #pragma GCC unroll 16
     for (int r = 0; r < rows; r++) {
-        store(c + r * NR<T>, sum[r][0]);
-        store(c + r * NR<T> + lanes<T>, sum[r][1]);
+        T *const first = to.first + r * to.step, *const second = to.second + r * to.step;
+        if (to.accumulate) sum[r][0] += load_some(first, to.first_count), sum[r][1] += load_some(second, to.second_count);
+        if (to.bias) sum[r][0] += to.bias[r], sum[r][1] += to.bias[r];
+        if (to.relu) sum[r][0] = sum[r][0] < 0 ? Vec<T>{} : sum[r][0], sum[r][1] = sum[r][1] < 0 ? Vec<T>{} : sum[r][1];
+        store_some(first, sum[r][0], to.first_count);
+        store_some(second, sum[r][1], to.second_count);
     }
 }
 
@@ -263,19 +306,27 @@ void forward(T* out, const T* x, const T* relu_out, Filters<T> filters, const T*
                 const auto tile = tile_at_of<T>(height);
                 const T* const a = place(group, chunk, panel);
                 for (long v = 0; v < vectors.count; v += 2) {
+                    const long w = std::min(v + 1, vectors.count - 1), f = group * s.Fg + f0;
+                    T* const to = out + (n * s.F + f) * s.pixels() + y0 * s.OW;
+                    const T *const first = image + vectors.first(v), *const second = image + vectors.first(w);
+                    if (vectors.in_place()) {
+                        // An odd vector at the end counts twice.
+                        tile(strip.channels * taps, a, offsets, first, second,
+                             {to + vectors.pixel(v), to + vectors.pixel(w), s.pixels(), vectors.pixels(v, lines), vectors.pixels(w, lines),
+                              last && bias ? bias + f : nullptr, last && relu, chunk > 0});
+                        continue;
+                    }
                     T sums[MR * NR<T>];
-                    const long w = std::min(v + 1, vectors.count - 1);
-                    tile(strip.channels * taps, a, offsets, image + vectors.first(v), image + vectors.first(w), sums);
+                    tile(strip.channels * taps, a, offsets, first, second, {sums, sums + lanes<T>, NR<T>, lanes<T>, lanes<T>, nullptr, false, false});
                     for (long half = 0; half <= w - v; half++)
                         vectors.runs(v + half, lines, [&](long lane, long pixel, long run) {
                             for (long r = 0; r < height; r++) {
-                                const long f = group * s.Fg + f0 + r;
-                                T* const to = out + (n * s.F + f) * s.pixels() + y0 * s.OW + pixel;
+                                T* const at = to + r * s.pixels() + pixel;
                                 Vec<T> sum = load(sums + r * NR<T> + half * lanes<T> + lane);
-                                if (chunk > 0) sum += load_some(to, run);
-                                if (last && bias) sum += bias[f];
+                                if (chunk > 0) sum += load_some(at, run);
+                                if (last && bias) sum += bias[f + r];
                                 if (last && relu) sum = sum < 0 ? Vec<T>{} : sum;
-                                store_some(to, sum, run);
+                                store_some(at, sum, run);
                             }
                         });
                 }
@@ -321,18 +372,27 @@ void weight_gradients(T* dw, T* db, const T* dout, const T* x, const T* relu_out
                         Vec<T> v[L];
                         const long some = std::min<long>(L, count - q);
                         const long at = (n * s.F + group * s.Fg + f) * s.pixels() + y0 * s.OW + q;
-                        for (long k = 0; k < L; k++) {
-                            v[k] = f + k < s.Fg ? load_some(dout + at + k * s.pixels(), some) : Vec<T>{};
-                            if (relu_out && f + k < s.Fg)
-                                v[k] = load_some(relu_out + at + k * s.pixels(), some) > 0 ? v[k] : Vec<T>{};
+                        const auto take = [&](int k) {
+                            v[k] = load_some(dout + at + k * s.pixels(), some);
+                            if (relu_out) v[k] = load_some(relu_out + at + k * s.pixels(), some) > 0 ? v[k] : Vec<T>{};
+                        };
+#pragma GCC unroll 16
+                        for (int k = 0; k < L; k++) {
+                            v[k] = Vec<T>{};
+                            if (f + k < s.Fg) take(k);
                         }
                         transpose<T>(v);
-                        for (long k = 0; k < some; k++) store(turned + (q + k) * filters + f, v[k]);
+                        if (sums_bias) {
+                            Vec<T> sum = load(bias_sums + f);
+#pragma GCC unroll 16
+                            for (int k = 0; k < L; k++) sum += v[k];
+                            store(bias_sums + f, sum);
+                        }
+                        T* const to = turned + q * filters + f;
+#pragma GCC unroll 16
+                        for (int k = 0; k < L; k++)
+                            if (k < some) store(to + k * filters, v[k]);
                     }
-                if (sums_bias)
-                    for (long q = 0; q < count; q++)
-                        for (long f = 0; f < filters; f += L)
-                            store(bias_sums + f, load(bias_sums + f) + load(turned + q * filters + f));
                 for (long f = 0; f < filters; f += NR<T>)
                     for (long i = 0; i < panels; i++) {
                         const long r = i * rows / panels, height = (i + 1) * rows / panels - r;
@@ -347,13 +407,16 @@ void weight_gradients(T* dw, T* db, const T* dout, const T* x, const T* relu_out
     share(s.groups * filters / L * squares, ranges * s.F * depth, [&](long piece) {
         const long r = piece % squares * L, f = piece / squares % (filters / L) * L, group = piece / squares / (filters / L);
         Vec<T> v[L];
-        for (long k = 0; k < L; k++) {
+#pragma GCC unroll 16
+        for (int k = 0; k < L; k++) {
             v[k] = Vec<T>{};
             for (long range = 0; range < ranges && r + k < depth; range++)
                 v[k] += load(partial + (range * s.groups + group) * size + (r + k) * filters + f);
         }
         transpose<T>(v);
-        for (long k = 0; k < std::min<long>(L, s.Fg - f); k++) {
+#pragma GCC unroll 16
+        for (int k = 0; k < L; k++) {
+            if (f + k >= s.Fg) continue;
             T* const to = dw + (group * s.Fg + f + k) * depth + r;
             const long some = std::min<long>(L, depth - r);
             store_some(to, load_some(to, some) + v[k], some);

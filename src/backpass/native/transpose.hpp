@@ -1,4 +1,4 @@
-// Rows become columns, within registers.
+// Rows become columns, and pairs go apart, within registers.
 #pragma once
 #include <utility>
 
@@ -27,6 +27,20 @@ inline void transpose(Vec<T> (&v)[lanes<T>]) {
         }
         transpose<T, 2 * half>(v);
     }
+}
+
+// (a0 a1 a2 ...) (... b0 b1 b2) to (a0 a2 ... b0 b2 ...) (a1 a3 ... b1 b3 ...), and the way back.
+template <class T, std::size_t... k>
+inline std::pair<Vec<T>, Vec<T>> split_pairs(Vec<T> a, Vec<T> b, std::index_sequence<k...>) {
+    return {__builtin_shufflevector(a, b, (2 * static_cast<int>(k))...),
+            __builtin_shufflevector(a, b, (2 * static_cast<int>(k) + 1)...)};
+}
+
+template <class T, std::size_t... k>
+inline std::pair<Vec<T>, Vec<T>> join_pairs(Vec<T> even, Vec<T> odd, std::index_sequence<k...>) {
+    constexpr int L = lanes<T>;
+    return {__builtin_shufflevector(even, odd, (static_cast<int>(k) / 2 + static_cast<int>(k) % 2 * L)...),
+            __builtin_shufflevector(even, odd, (L / 2 + static_cast<int>(k) / 2 + static_cast<int>(k) % 2 * L)...)};
 }
 
 }  // namespace backpass

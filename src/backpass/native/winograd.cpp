@@ -1,11 +1,11 @@
-// 3x3 convolution at stride 1 by Winograd's F(4x4, 3x3), forward and backward, from NCHW to NCHW.
+// Convolution at stride 1 by Winograd's F(4x4, 3x3) and F(2x2, 5x5), forward and backward, from NCHW to NCHW.
 //
-// The output is cut into tiles of 4x4.  Per tile t and channel c, the 6x6 inputs under it become 36 numbers V[s, t, c]; per
-// filter, 3x3 weights become U[s, c, f]; then
+// The output is cut into tiles of m x m: m = 4 for kernels of 3x3, m = 2 for 5x5.  Per tile t and channel c, the 6x6 inputs
+// under it become 36 numbers V[s, t, c]; per filter, the weights become U[s, c, f]; then
 //
-//     M[s, t, f] = Σ_c V[s, t, c] U[s, c, f]      36 matrix products instead of the 144 of the definition,
+//     M[s, t, f] = Σ_c V[s, t, c] U[s, c, f]      36 matrix products instead of the 144 or 100 of the definition,
 //
-// and the 36 numbers M[:, t, f] become the tile's 4x4 outputs.  The backward is the adjoint, step by step: dM from dout,
+// and the 36 numbers M[:, t, f] become the tile's outputs.  The backward is the adjoint, step by step: dM from dout,
 //
 //     dU[s, c, f] += Σ_t V[s, t, c] dM[s, t, f]         dV[s, t, c] = Σ_f dM[s, t, f] U[s, c, f],
 //
@@ -34,8 +34,9 @@ constexpr long odd_vectors(long count) {
 // Tiles that a block should have: measured, and within 5 % of the best from half to twice as many.
 constexpr long block_tiles = 4 * MR;
 
-template <class T>
+template <class T, int m>
 struct Layout {
+    static constexpr long overlap = 6 - m;  // lines of the input that neighbouring tiles share
     ConvSizes s;
     long rows, cols;       // tiles of an image
     long block_rows;       // rows of tiles in a block, of one image or several
@@ -45,12 +46,12 @@ struct Layout {
     long V_plane, M_plane, D_plane;  // from s to s in V, dM, and a panel of M or dV
 
     explicit Layout(const ConvSizes& s) : s(s) {
-        rows = divide_up(s.OH, 4);
-        cols = divide_up(s.OW, 4);
+        rows = divide_up(s.OH, m);
+        cols = divide_up(s.OW, m);
         block_rows = std::max(1L, (block_tiles + cols / 2) / cols);
         block_rows = std::min(block_rows, s.N * rows);
         tiles = block_rows * cols;
-        pitch = 4 * cols + 2;
+        pitch = m * cols + overlap;
         C_stride = odd_vectors<T>(s.C);
         F_stride = odd_vectors<T>(s.F);
         V_plane = odd_vectors<T>(tiles * C_stride);
@@ -59,7 +60,7 @@ struct Layout {
     }
     long work() const { return s.N * rows * cols * 36 * s.C * s.F; }
     // Scratch for the image rows of a block, L channels side by side, and for one row of tiles between two transforms.
-    long strip_size() const { return (4 * std::min(block_rows, rows) + 2) * pitch * lanes<T>; }
+    long strip_size() const { return (m * std::min(block_rows, rows) + overlap) * pitch * lanes<T>; }
     long half_size() const { return 6 * pitch * lanes<T>; }
 };
 
@@ -69,8 +70,8 @@ struct Span {
 };
 
 // f(span) for each image that has a part in the rows begin .. end of tiles, numbered through all images.
-template <class T, class F>
-inline void spans(const Layout<T>& g, long begin, long end, F&& f) {
+template <class T, int m, class F>
+inline void spans(const Layout<T, m>& g, long begin, long end, F&& f) {
     for (long row = begin; row < end;) {
         const long n = row / g.rows, first = row % g.rows, last = std::min(g.rows, first + end - row);
         f(Span{n, first, last, (row - begin) * g.cols});
@@ -79,7 +80,8 @@ inline void spans(const Layout<T>& g, long begin, long end, F&& f) {
 }
 
 // Whole vectors of channels: the first `channels` <= L planes of an image, `count` pixels from `from` on, to
-// to[pixel][channel], where a line of W pixels is followed by a gap of `gap` pixels.
+// to[pixel][channel], where a line of W pixels is followed by a gap of `gap` pixels.  Squares are turned in registers; only
+// constants index them, or the compiler keeps them in memory.
 template <class T, bool masked>
 inline void gather(T* to, long gap, const T* from, const T* relu_out, long plane, long channels, long W, long count) {
     constexpr int L = lanes<T>;
@@ -87,7 +89,7 @@ inline void gather(T* to, long gap, const T* from, const T* relu_out, long plane
     for (long p = 0; p < count; p += L) {
         Vec<T> v[L];
         const long some = std::min<long>(L, count - p);
-        const auto take = [&](long c, auto&& get) {
+        const auto take = [&](int c, auto&& get) {
             v[c] = get(from + c * plane + p);
             if constexpr (masked) v[c] = get(relu_out + c * plane + p) > 0 ? v[c] : Vec<T>{};
         };
@@ -95,18 +97,24 @@ inline void gather(T* to, long gap, const T* from, const T* relu_out, long plane
 #pragma GCC unroll 16
             for (int c = 0; c < L; c++) take(c, [](const T* at) { return load(at); });
         } else {
-            for (int c = 0; c < L; c++) v[c] = Vec<T>{};
-            for (long c = 0; c < channels; c++) take(c, [&](const T* at) { return load_some(at, some); });
+#pragma GCC unroll 16
+            for (int c = 0; c < L; c++) {
+                v[c] = Vec<T>{};
+                if (c < channels) take(c, [&](const T* at) { return load_some(at, some); });
+            }
         }
         transpose<T>(v);
-        if (some == L && x + L < W) {  // all in one line
+        if (some == L && x + L <= W) {  // all in one line
 #pragma GCC unroll 16
             for (int k = 0; k < L; k++) store(to + k * L, v[k]);
             to += L * L;
-            x += L;
+            if ((x += L) == W) x = 0, to += gap * L;
         } else {
+            T square[L * L];
+#pragma GCC unroll 16
+            for (int k = 0; k < L; k++) store(square + k * L, v[k]);
             for (long k = 0; k < some; k++) {
-                store(to, v[k]);
+                store(to, load(square + k * L));
                 to += L;
                 if (++x == W) x = 0, to += gap * L;
             }
@@ -122,26 +130,29 @@ inline void scatter(T* to, long plane, long channels, const T* from, long gap, l
     for (long p = 0; p < count; p += L) {
         Vec<T> v[L];
         const long some = std::min<long>(L, count - p);
-        if (some == L && x + L < W) {
+        if (some == L && x + L <= W) {
 #pragma GCC unroll 16
             for (int k = 0; k < L; k++) v[k] = load(from + k * L);
             from += L * L;
-            x += L;
+            if ((x += L) == W) x = 0, from += gap * L;
         } else {
-            for (long k = 0; k < L; k++) {
-                v[k] = Vec<T>{};
-                if (k >= some) continue;
-                v[k] = load(from);
+            T square[L * L] = {};
+            for (long k = 0; k < some; k++) {
+                store(square + k * L, load(from));
                 from += L;
                 if (++x == W) x = 0, from += gap * L;
             }
+#pragma GCC unroll 16
+            for (int k = 0; k < L; k++) v[k] = load(square + k * L);
         }
         transpose<T>(v);
         if (channels == L && some == L) {
 #pragma GCC unroll 16
             for (int c = 0; c < L; c++) store(to + c * plane + p, v[c]);
         } else {
-            for (long c = 0; c < channels; c++) store_some(to + c * plane + p, v[c], some);
+#pragma GCC unroll 16
+            for (int c = 0; c < L; c++)
+                if (c < channels) store_some(to + c * plane + p, v[c], some);
         }
     }
 }
@@ -159,12 +170,12 @@ inline void zero_border(T* strip, long pitch, long height, long y0, long y1, lon
 }
 
 // V[s, t, c] of the rows begin .. end of tiles.
-template <class T>
-void transform_input(T* V, const T* x, const Layout<T>& g, long begin, long end, T* strip, T* half) {
+template <class T, int m>
+void transform_input(T* V, const T* x, const Layout<T, m>& g, long begin, long end, T* strip, T* half) {
     constexpr int L = lanes<T>;
     const ConvSizes& s = g.s;
     spans(g, begin, end, [&](Span span) {
-        const long height = 4 * (span.last - span.first) + 2, above = 4 * span.first - s.top;  // image row of the strip's first
+        const long height = m * (span.last - span.first) + g.overlap, above = m * span.first - s.top;  // image row of the strip's first
         const long y0 = std::clamp(-above, 0L, height), y1 = std::clamp(s.H - above, y0, height);
         zero_border(strip, g.pitch, height, y0, y1, s.left, s.left + s.W);
         for (long c = 0; c < s.C; c += L) {
@@ -173,7 +184,7 @@ void transform_input(T* V, const T* x, const Layout<T>& g, long begin, long end,
                              std::min<long>(L, s.C - c), s.W, (y1 - y0) * s.W);
             T* to = V + span.tile * g.C_stride + c;
             for (long row = span.first; row < span.last; row++) {
-                const T* const line = strip + 4 * (row - span.first) * g.pitch * L;
+                const T* const line = strip + m * (row - span.first) * g.pitch * L;
                 for (long col = 0; col < g.pitch; col++) {
                     Vec<T> d[6], o[6];
 #pragma GCC unroll 6
@@ -187,7 +198,7 @@ void transform_input(T* V, const T* x, const Layout<T>& g, long begin, long end,
                     for (int p = 0; p < 6; p++) {
                         Vec<T> d[6], o[6];
 #pragma GCC unroll 6
-                        for (int q = 0; q < 6; q++) d[q] = load(half + (p * g.pitch + 4 * col + q) * L);
+                        for (int q = 0; q < 6; q++) d[q] = load(half + (p * g.pitch + m * col + q) * L);
                         winograd::input(d, o);
 #pragma GCC unroll 6
                         for (int q = 0; q < 6; q++) store(to + (6 * p + q) * g.V_plane, o[q]);
@@ -198,26 +209,26 @@ void transform_input(T* V, const T* x, const Layout<T>& g, long begin, long end,
 }
 
 // dM[s, t, f] of the rows begin .. end of tiles; where relu_out is given and zero, dout counts as zero.
-template <class T>
-void transform_upstream(T* M, const T* dout, const T* relu_out, const Layout<T>& g, long begin, long end, T* strip, T* half) {
+template <class T, int m>
+void transform_upstream(T* M, const T* dout, const T* relu_out, const Layout<T, m>& g, long begin, long end, T* strip, T* half) {
     constexpr int L = lanes<T>;
     const ConvSizes& s = g.s;
     spans(g, begin, end, [&](Span span) {
-        const long height = 4 * (span.last - span.first), y1 = std::min(height, s.OH - 4 * span.first);
+        const long height = m * (span.last - span.first), y1 = std::min(height, s.OH - m * span.first);
         zero_border(strip, g.pitch, height, 0, y1, 0, s.OW);
         for (long f = 0; f < s.F; f += L) {
-            const long at = ((span.n * s.F + f) * s.OH + 4 * span.first) * s.OW, some = std::min<long>(L, s.F - f);
+            const long at = ((span.n * s.F + f) * s.OH + m * span.first) * s.OW, some = std::min<long>(L, s.F - f);
             if (relu_out)
                 gather<T, true>(strip, g.pitch - s.OW, dout + at, relu_out + at, s.pixels(), some, s.OW, y1 * s.OW);
             else
                 gather<T, false>(strip, g.pitch - s.OW, dout + at, nullptr, s.pixels(), some, s.OW, y1 * s.OW);
             T* to = M + span.tile * g.F_stride + f;
             for (long row = span.first; row < span.last; row++) {
-                const T* const line = strip + 4 * (row - span.first) * g.pitch * L;
-                for (long col = 0; col < 4 * g.cols; col++) {
-                    Vec<T> d[4], o[6];
+                const T* const line = strip + m * (row - span.first) * g.pitch * L;
+                for (long col = 0; col < m * g.cols; col++) {
+                    Vec<T> d[m], o[6];
 #pragma GCC unroll 4
-                    for (int p = 0; p < 4; p++) d[p] = load(line + (p * g.pitch + col) * L);
+                    for (int p = 0; p < m; p++) d[p] = load(line + (p * g.pitch + col) * L);
                     winograd::output_back(d, o);
 #pragma GCC unroll 6
                     for (int p = 0; p < 6; p++) store(half + (p * g.pitch + col) * L, o[p]);
@@ -225,9 +236,9 @@ void transform_upstream(T* M, const T* dout, const T* relu_out, const Layout<T>&
                 for (long col = 0; col < g.cols; col++, to += g.F_stride)
 #pragma GCC unroll 6
                     for (int p = 0; p < 6; p++) {
-                        Vec<T> d[4], o[6];
+                        Vec<T> d[m], o[6];
 #pragma GCC unroll 4
-                        for (int q = 0; q < 4; q++) d[q] = load(half + (p * g.pitch + 4 * col + q) * L);
+                        for (int q = 0; q < m; q++) d[q] = load(half + (p * g.pitch + m * col + q) * L);
                         winograd::output_back(d, o);
 #pragma GCC unroll 6
                         for (int q = 0; q < 6; q++) store(to + (6 * p + q) * g.M_plane, o[q]);
@@ -238,8 +249,8 @@ void transform_upstream(T* M, const T* dout, const T* relu_out, const Layout<T>&
 }
 
 // out of a panel of filters f .. f + L, M at panel[s, t], stride NR.
-template <class T>
-void transform_output(T* out, const T* panel, const T* bias, bool relu, const Layout<T>& g, long f, long begin, long end,
+template <class T, int m>
+void transform_output(T* out, const T* panel, const T* bias, bool relu, const Layout<T, m>& g, long f, long begin, long end,
                       T* strip) {
     constexpr int L = lanes<T>;
     const ConvSizes& s = g.s;
@@ -249,50 +260,51 @@ void transform_output(T* out, const T* panel, const T* bias, bool relu, const La
         const T* from = panel + span.tile * NR<T>;
         for (long row = 0; row < span.last - span.first; row++)
             for (long col = 0; col < g.cols; col++, from += NR<T>) {
-                Vec<T> half[4][6];
+                Vec<T> half[m][6];
 #pragma GCC unroll 6
                 for (int q = 0; q < 6; q++) {
-                    Vec<T> m[6], o[4];
+                    Vec<T> sums[6], o[m];
 #pragma GCC unroll 6
-                    for (int p = 0; p < 6; p++) m[p] = load(from + (6 * p + q) * g.D_plane);
-                    winograd::output(m, o);
+                    for (int p = 0; p < 6; p++) sums[p] = load(from + (6 * p + q) * g.D_plane);
+                    winograd::output(sums, o);
 #pragma GCC unroll 4
-                    for (int p = 0; p < 4; p++) half[p][q] = o[p];
+                    for (int p = 0; p < m; p++) half[p][q] = o[p];
                 }
 #pragma GCC unroll 4
-                for (int p = 0; p < 4; p++) {
-                    Vec<T> o[4];
+                for (int p = 0; p < m; p++) {
+                    Vec<T> o[m];
                     winograd::output(half[p], o);
 #pragma GCC unroll 4
-                    for (int q = 0; q < 4; q++) {
+                    for (int q = 0; q < m; q++) {
                         Vec<T> value = o[q] + add;
                         if (relu) value = value < 0 ? Vec<T>{} : value;
-                        store(strip + ((4 * row + p) * g.pitch + 4 * col + q) * L, value);
+                        store(strip + ((m * row + p) * g.pitch + m * col + q) * L, value);
                     }
                 }
             }
-        const long lines = std::min(4 * (span.last - span.first), s.OH - 4 * span.first);
-        scatter(out + ((span.n * s.F + f) * s.OH + 4 * span.first) * s.OW, s.pixels(), some, strip, g.pitch - s.OW, s.OW,
+        const long lines = std::min(m * (span.last - span.first), s.OH - m * span.first);
+        scatter(out + ((span.n * s.F + f) * s.OH + m * span.first) * s.OW, s.pixels(), some, strip, g.pitch - s.OW, s.OW,
                 lines * s.OW);
     });
 }
 
-// dx of channels c .. c + L from dV at panel[s, t].  The lowest two lines of a span belong to the next row of tiles too:
-// `carry` (2, pitch, L) takes them there, from one block of the image to the next.
-template <class T>
-void transform_input_back(T* dx, const T* panel, T* carry, const Layout<T>& g, long c, long begin, long end, T* strip, T* half) {
+// dx of channels c .. c + L from dV at panel[s, t].  The lowest lines of a span belong to the next row of tiles too:
+// `carry` (overlap, pitch, L) takes them there, from one block of the image to the next.
+template <class T, int m>
+void transform_input_back(T* dx, const T* panel, T* carry, const Layout<T, m>& g, long c, long begin, long end, T* strip, T* half) {
     constexpr int L = lanes<T>;
     const ConvSizes& s = g.s;
-    const long two_lines = 2 * g.pitch * L;
+    constexpr int overlap = Layout<T, m>::overlap;
+    const long shared = overlap * g.pitch * L;
     spans(g, begin, end, [&](Span span) {
         if (span.first == 0)
-            fill_zero(strip, two_lines);
+            fill_zero(strip, shared);
         else
-            std::copy(carry, carry + two_lines, strip);
+            std::copy(carry, carry + shared, strip);
         const T* from = panel + span.tile * NR<T>;
         for (long row = span.first; row < span.last; row++) {
-            T* const line = strip + 4 * (row - span.first) * g.pitch * L;
-            for (int p = 0; p < 6; p++) fill_zero(half + p * g.pitch * L, 2 * L);
+            T* const line = strip + m * (row - span.first) * g.pitch * L;
+            for (int p = 0; p < 6; p++) fill_zero(half + p * g.pitch * L, overlap * L);
             for (long col = 0; col < g.cols; col++, from += NR<T>)
 #pragma GCC unroll 6
                 for (int p = 0; p < 6; p++) {
@@ -300,11 +312,9 @@ void transform_input_back(T* dx, const T* panel, T* carry, const Layout<T>& g, l
 #pragma GCC unroll 6
                     for (int q = 0; q < 6; q++) d[q] = load(from + (6 * p + q) * g.D_plane);
                     winograd::input_back(d, o);
-                    T* const to = half + (p * g.pitch + 4 * col) * L;
-                    store(to, load(to) + o[0]);
-                    store(to + L, load(to + L) + o[1]);
-#pragma GCC unroll 4
-                    for (int q = 2; q < 6; q++) store(to + q * L, o[q]);
+                    T* const to = half + (p * g.pitch + m * col) * L;
+#pragma GCC unroll 6
+                    for (int q = 0; q < 6; q++) store(to + q * L, q < overlap ? load(to + q * L) + o[q] : o[q]);
                 }
             for (long col = 0; col < g.pitch; col++) {
                 Vec<T> d[6], o[6];
@@ -312,25 +322,27 @@ void transform_input_back(T* dx, const T* panel, T* carry, const Layout<T>& g, l
                 for (int p = 0; p < 6; p++) d[p] = load(half + (p * g.pitch + col) * L);
                 winograd::input_back(d, o);
                 T* const to = line + col * L;
-                store(to, load(to) + o[0]);
-                store(to + g.pitch * L, load(to + g.pitch * L) + o[1]);
-#pragma GCC unroll 4
-                for (int p = 2; p < 6; p++) store(to + p * g.pitch * L, o[p]);
+#pragma GCC unroll 6
+                for (int p = 0; p < 6; p++) {
+                    T* const at = to + p * g.pitch * L;
+                    store(at, p < overlap ? load(at) + o[p] : o[p]);
+                }
             }
         }
-        const long above = 4 * span.first - s.top, height = 4 * (span.last - span.first);
+        const long above = m * span.first - s.top, height = m * (span.last - span.first);
         const bool ends = span.last == g.rows;
-        const long y0 = std::max(0L, -above), y1 = std::clamp(s.H - above, y0, ends ? height + 2 : std::max(y0, height));
+        const long y0 = std::max(0L, -above), y1 = std::clamp(s.H - above, y0, ends ? height + overlap : std::max(y0, height));
         scatter(dx + ((span.n * s.C + c) * s.H + above + y0) * s.W, s.H * s.W, std::min<long>(L, s.C - c),
                 strip + (y0 * g.pitch + s.left) * L, g.pitch - s.W, s.W, (y1 - y0) * s.W);
-        if (!ends) std::copy(strip + height * g.pitch * L, strip + height * g.pitch * L + two_lines, carry);
+        if (!ends) std::copy(strip + height * g.pitch * L, strip + height * g.pitch * L + shared, carry);
     });
 }
 
 // U in panels for the product with V: panel of NR filters, then s, then c, then the filters side by side.
 // With `turned`, panels of channels, then s, then f: for the product with dM.
-template <class T>
+template <class T, int m>
 struct Weights {
+    static constexpr int r = 7 - m, taps = r * r;
     const ConvSizes& s;
     bool turned;
     long lines, depth;  // across and along a panel
@@ -349,20 +361,20 @@ struct Weights {
         share(groups * chunks, 64 * lines * depth, [&](long piece) {
             const long line = piece / chunks * L, k0 = piece % chunks * chunk, k1 = std::min(depth, k0 + chunk);
             const long some = std::min<long>(L, lines - line), panel_line = line / NR<T> * NR<T>, step = width(panel_line);
-            T* const taps = scratch<T>(Slot::panel_a, (chunk * 9 + 1) * L);  // (k, tap, line)
-            const long line_stride = turned ? 9 : s.C * 9, k_stride = turned ? s.C * 9 : 9;
+            T* const kernels = scratch<T>(Slot::panel_a, (chunk * taps + 1) * L);  // (k, tap, line)
+            const long line_stride = turned ? taps : s.C * taps, k_stride = turned ? s.C * taps : taps;
             const T* const from = w + line * line_stride + k0 * k_stride;
             if (turned)
-                for (long k = 0; k < k1 - k0; k++) pack_panel(taps + k * 9 * L, L, from + k * k_stride, 9, 1, some, 9);
+                for (long k = 0; k < k1 - k0; k++) pack_panel(kernels + k * taps * L, L, from + k * k_stride, taps, 1, some, taps);
             else
-                pack_panel(taps, L, from, line_stride, 1, some, (k1 - k0) * 9);
+                pack_panel(kernels, L, from, line_stride, 1, some, (k1 - k0) * taps);
             for (long k = k0; k < k1; k++) {
-                Vec<T> half[6][3];
-#pragma GCC unroll 3
-                for (int j = 0; j < 3; j++) {
-                    Vec<T> g[3], o[6];
-#pragma GCC unroll 3
-                    for (int i = 0; i < 3; i++) g[i] = load(taps + ((k - k0) * 9 + 3 * i + j) * L);
+                Vec<T> half[6][r];
+#pragma GCC unroll 5
+                for (int j = 0; j < r; j++) {
+                    Vec<T> g[r], o[6];
+#pragma GCC unroll 5
+                    for (int i = 0; i < r; i++) g[i] = load(kernels + ((k - k0) * taps + r * i + j) * L);
                     winograd::filter(g, o);
 #pragma GCC unroll 6
                     for (int p = 0; p < 6; p++) half[p][j] = o[p];
@@ -381,9 +393,9 @@ struct Weights {
 };
 
 // panel[s, t, :] = Σ_k from[s, t, k] weights[s, k, line ..]: the 36 products for one panel of weights.
-template <class T>
-void multiply(T* panel, const T* from, long plane, long stride, const Weights<T>& weights, long line, const Layout<T>& g,
-              long tiles) {
+template <class T, int m>
+void multiply(T* panel, const T* from, long plane, long stride, const Weights<T, m>& weights, long line,
+              const Layout<T, m>& g, long tiles) {
     const long parts = divide_up(tiles, MR), width = weights.width(line);
     for (long s = 0; s < 36; s++)
         for (long part = 0; part < parts; part++) {
@@ -393,15 +405,10 @@ void multiply(T* panel, const T* from, long plane, long stride, const Weights<T>
         }
 }
 
-}  // namespace
-
-// out (N, F, OH, OW), x (N, C, H, W), w (F, C, 3, 3), b (F,) or missing; relu != 0 for the fused conv + relu.
-template <class T>
-void winograd_forward(Array<T> out, Array<const T> x, Array<const T> w, Array<const T> b, long stride_y, long stride_x,
-                      long dilation_y, long dilation_x, long top, long left, long relu) {
-    const ConvSizes s = conv_sizes(out, x, w, stride_y, stride_x, dilation_y, dilation_x, top, left);
-    const Layout<T> g(s);
-    Weights<T> weights(s, false, nullptr);
+template <class T, int m>
+void forward(const ConvSizes& s, Array<T> out, Array<const T> x, Array<const T> w, Array<const T> b, long relu) {
+    const Layout<T, m> g(s);
+    Weights<T, m> weights(s, false, nullptr);
     weights.packed = scratch<T>(Slot::packed_a, weights.size());
     weights.transform(w.data);
     const long total = s.N * g.rows;
@@ -417,17 +424,12 @@ void winograd_forward(Array<T> out, Array<const T> x, Array<const T> w, Array<co
         }
     });
 }
-BACKPASS_KERNEL(winograd_forward)
-
-// dx and db may be missing; relu_out is the output of the relu that was fused behind, or missing.
-template <class T>
-void winograd_backward(Array<T> dx, Array<T> dw, Array<T> db, Array<const T> dout, Array<const T> x, Array<const T> w,
-                       Array<const T> relu_out, long stride_y, long stride_x, long dilation_y, long dilation_x, long top,
-                       long left) {
-    constexpr int L = lanes<T>;
-    const ConvSizes s = conv_sizes(dout, x, w, stride_y, stride_x, dilation_y, dilation_x, top, left);
-    const Layout<T> g(s);
-    Weights<T> weights(s, true, nullptr);
+template <class T, int m>
+void backward(const ConvSizes& s, Array<T> dx, Array<T> dw, Array<T> db, Array<const T> dout, Array<const T> x,
+              Array<const T> w, Array<const T> relu_out) {
+    constexpr int L = lanes<T>, r = 7 - m, taps = r * r;
+    const Layout<T, m> g(s);
+    Weights<T, m> weights(s, true, nullptr);
     if (dx) {
         weights.packed = scratch<T>(Slot::packed_a, weights.size());
         weights.transform(w.data);
@@ -440,7 +442,7 @@ void winograd_backward(Array<T> dx, Array<T> dw, Array<T> db, Array<const T> dou
     T* const partial = scratch<T>(Slot::partial, pieces * size);
     share(pieces, g.work(), [&](long piece) {
         const long first = piece * s.N / pieces * g.rows, last = (piece + 1) * s.N / pieces * g.rows;
-        const long carry_size = 2 * g.pitch * L, carries = divide_up(s.C, L);
+        const long carry_size = g.overlap * g.pitch * L, carries = divide_up(s.C, L);
         T* const V = scratch<T>(Slot::tile, 36 * (g.V_plane + g.M_plane + g.D_plane) + g.strip_size() + g.half_size() +
                                                 carries * carry_size);
         T *const M = V + 36 * g.V_plane, *const panel = M + 36 * g.M_plane, *const strip = panel + 36 * g.D_plane;
@@ -478,12 +480,12 @@ void winograd_backward(Array<T> dx, Array<T> dw, Array<T> db, Array<const T> dou
     const long chunk = 32, chunks = divide_up(s.C, chunk);
     share(filters / L * chunks, pieces * size, [&](long piece) {
         const long f = piece / chunks * L, c0 = piece % chunks * chunk, c1 = std::min(s.C, c0 + chunk);
-        T* const taps = scratch<T>(Slot::panel_a, (chunk * 9 + L) * L);  // (c, tap, filter)
+        T* const kernels = scratch<T>(Slot::panel_a, (chunk * taps + L) * L);  // (c, tap, filter)
         for (long c = c0; c < c1; c++) {
-            Vec<T> half[3][6];
+            Vec<T> half[r][6];
 #pragma GCC unroll 6
             for (int q = 0; q < 6; q++) {
-                Vec<T> u[6], o[3];
+                Vec<T> u[6], o[r];
 #pragma GCC unroll 6
                 for (int p = 0; p < 6; p++) {
                     const T* const from = partial + (6 * p + q) * plane + c * filters + f;
@@ -491,25 +493,27 @@ void winograd_backward(Array<T> dx, Array<T> dw, Array<T> db, Array<const T> dou
                     for (long other = 1; other < pieces; other++) u[p] += load(from + other * size);
                 }
                 winograd::filter_back(u, o);
-#pragma GCC unroll 3
-                for (int i = 0; i < 3; i++) half[i][q] = o[i];
+#pragma GCC unroll 5
+                for (int i = 0; i < r; i++) half[i][q] = o[i];
             }
-#pragma GCC unroll 3
-            for (int i = 0; i < 3; i++) {
-                Vec<T> o[3];
+#pragma GCC unroll 5
+            for (int i = 0; i < r; i++) {
+                Vec<T> o[r];
                 winograd::filter_back(half[i], o);
-#pragma GCC unroll 3
-                for (int j = 0; j < 3; j++) store(taps + ((c - c0) * 9 + 3 * i + j) * L, o[j]);
+#pragma GCC unroll 5
+                for (int j = 0; j < r; j++) store(kernels + ((c - c0) * taps + r * i + j) * L, o[j]);
             }
         }
-        const long count = (c1 - c0) * 9;
+        const long count = (c1 - c0) * taps;
         for (long k = 0; k < count; k += L) {
             Vec<T> v[L];
 #pragma GCC unroll 16
-            for (int i = 0; i < L; i++) v[i] = load(taps + (k + i) * L);
+            for (int i = 0; i < L; i++) v[i] = load(kernels + (k + i) * L);
             transpose<T>(v);
-            for (long i = 0; i < std::min<long>(L, s.F - f); i++) {
-                T* const to = dw.data + ((f + i) * s.C + c0) * 9 + k;
+#pragma GCC unroll 16
+            for (int i = 0; i < L; i++) {
+                if (f + i >= s.F) continue;
+                T* const to = dw.data + ((f + i) * s.C + c0) * taps + k;
                 const long some = std::min<long>(L, count - k);
                 store_some(to, load_some(to, some) + v[i], some);
             }
@@ -518,6 +522,31 @@ void winograd_backward(Array<T> dx, Array<T> dw, Array<T> db, Array<const T> dou
     if (db)
         for (long piece = 0; piece < pieces; piece++)
             for (long f = 0; f < s.F; f++) db[f] += partial[piece * size + 36 * plane + f];
+}
+}  // namespace
+
+// out (N, F, OH, OW), x (N, C, H, W), w (F, C, 3, 3) or (F, C, 5, 5), b (F,) or missing; relu != 0 for the fused conv + relu.
+template <class T>
+void winograd_forward(Array<T> out, Array<const T> x, Array<const T> w, Array<const T> b, long stride_y, long stride_x,
+                      long dilation_y, long dilation_x, long top, long left, long relu) {
+    const ConvSizes s = conv_sizes(out, x, w, stride_y, stride_x, dilation_y, dilation_x, top, left);
+    if (s.HH == 3)
+        forward<T, 4>(s, out, x, w, b, relu);
+    else
+        forward<T, 2>(s, out, x, w, b, relu);
+}
+BACKPASS_KERNEL(winograd_forward)
+
+// dx and db may be missing; relu_out is the output of the relu that was fused behind, or missing.
+template <class T>
+void winograd_backward(Array<T> dx, Array<T> dw, Array<T> db, Array<const T> dout, Array<const T> x, Array<const T> w,
+                       Array<const T> relu_out, long stride_y, long stride_x, long dilation_y, long dilation_x, long top,
+                       long left) {
+    const ConvSizes s = conv_sizes(dout, x, w, stride_y, stride_x, dilation_y, dilation_x, top, left);
+    if (s.HH == 3)
+        backward<T, 4>(s, dx, dw, db, dout, x, w, relu_out);
+    else
+        backward<T, 2>(s, dx, dw, db, dout, x, w, relu_out);
 }
 BACKPASS_KERNEL(winograd_backward)
 

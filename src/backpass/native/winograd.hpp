@@ -1,6 +1,6 @@
-// The one-dimensional transforms of Winograd's F(4, 3): four outputs of a filter of three from six inputs with six
-// products instead of twelve (Lavin and Gray 2015, arXiv:1509.09308, section 4.3; interpolation at 0, 1, -1, 2, -2 and
-// infinity):
+// The one-dimensional transforms of Winograd's F(4, 3) and F(2, 5): four outputs of a filter of three, or two of a filter
+// of five, from six inputs with six products instead of twelve or ten (Lavin and Gray 2015, arXiv:1509.09308, section 4.3;
+// both interpolate at 0, 1, -1, 2, -2 and infinity, so B is the same; the columns of A and G are powers of these points):
 //
 //     y = Aᵀ [(G g) ⊙ (Bᵀ d)],       in two dimensions     Y = Aᵀ [(G g Gᵀ) ⊙ (Bᵀ d B)] A.
 //
@@ -44,6 +44,12 @@ inline void output(const V (&m)[6], V (&o)[4]) {
     o[3] = difference + 8 * difference2 + m[5];
 }
 
+template <class V>
+inline void output(const V (&m)[6], V (&o)[2]) {
+    o[0] = m[0] + (m[1] + m[2]) + (m[3] + m[4]);
+    o[1] = (m[1] - m[2]) + 2 * (m[3] - m[4]) + m[5];
+}
+
 // A g
 template <class V>
 inline void output_back(const V (&g)[4], V (&o)[6]) {
@@ -54,6 +60,16 @@ inline void output_back(const V (&g)[4], V (&o)[6]) {
     o[3] = even2 + odd2;
     o[4] = even2 - odd2;
     o[5] = g[3];
+}
+
+template <class V>
+inline void output_back(const V (&g)[2], V (&o)[6]) {
+    o[0] = g[0];
+    o[1] = g[0] + g[1];
+    o[2] = g[0] - g[1];
+    o[3] = g[0] + 2 * g[1];
+    o[4] = g[0] - 2 * g[1];
+    o[5] = g[1];
 }
 
 // G g
@@ -68,6 +84,18 @@ inline void filter(const V (&g)[3], V (&o)[6]) {
     o[5] = g[2];
 }
 
+template <class V>
+inline void filter(const V (&g)[5], V (&o)[6]) {
+    const V even = (g[0] + g[2] + g[4]) / 6, odd = (g[1] + g[3]) / 6;
+    const V even2 = g[0] / 24 + g[2] / 6 + g[4] * 2 / 3, odd2 = g[1] / 12 + g[3] / 3;
+    o[0] = g[0] / 4;
+    o[1] = -even - odd;
+    o[2] = odd - even;
+    o[3] = even2 + odd2;
+    o[4] = even2 - odd2;
+    o[5] = g[4];
+}
+
 // Gᵀ u
 template <class V>
 inline void filter_back(const V (&u)[6], V (&o)[3]) {
@@ -75,6 +103,16 @@ inline void filter_back(const V (&u)[6], V (&o)[3]) {
     o[0] = u[0] / 4 - sum / 6 + sum2 / 24;
     o[1] = (u[2] - u[1]) / 6 + (u[3] - u[4]) / 12;
     o[2] = (sum2 - sum) / 6 + u[5];
+}
+
+template <class V>
+inline void filter_back(const V (&u)[6], V (&o)[5]) {
+    const V sum = (u[1] + u[2]) / 6, difference = (u[2] - u[1]) / 6, sum2 = (u[3] + u[4]) / 24, difference2 = (u[3] - u[4]) / 24;
+    o[0] = u[0] / 4 - sum + sum2;
+    o[1] = difference + 2 * difference2;
+    o[2] = 4 * sum2 - sum;
+    o[3] = difference + 8 * difference2;
+    o[4] = 16 * sum2 - sum + u[5];
 }
 
 }  // namespace backpass::winograd

@@ -16,9 +16,16 @@ import numpy as np
 
 from ...layers import Affine, Conv, MaxPool, ReLU
 from ...layers.base import Layer, Shape
+from .. import fast_layers, layer_utils, layers
+from ..fast_layers import *  # noqa: F403 (as in the course: from cs231n.classifiers.cnn import * brings the layers)
+from ..layer_utils import *  # noqa: F403
+from ..layers import *  # noqa: F403
 from .model_net import ModelNet
 
 __all__ = ["ThreeLayerConvNet"]
+__all__ += layers.__all__
+__all__ += fast_layers.__all__
+__all__ += layer_utils.__all__
 
 
 class ThreeLayerConvNet(ModelNet):

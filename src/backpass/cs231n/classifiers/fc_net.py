@@ -22,9 +22,14 @@ import numpy as np
 from ...errors import ArgumentError
 from ...layers import Affine, BatchNorm, LayerNorm, ReLU
 from ...layers.base import Layer
+from .. import layer_utils, layers
+from ..layer_utils import *  # noqa: F403 (notebooks take the layers from here: from cs231n.classifiers.fc_net import *)
+from ..layers import *  # noqa: F403
 from .model_net import CourseDropout, ModelNet
 
 __all__ = ["FullyConnectedNet", "TwoLayerNet"]
+__all__ += layers.__all__
+__all__ += layer_utils.__all__
 
 
 class FullyConnectedNet(ModelNet):
@@ -123,17 +128,17 @@ class FullyConnectedNet(ModelNet):
         }
 
     def _layers(self) -> list[Layer]:
-        layers: list[Layer] = []
+        found: list[Layer] = []
         for i, width in enumerate(self._widths[:-1]):
-            layers.append(Affine(width))
+            found.append(Affine(width))
             if self.normalization == "batchnorm":
-                layers.append(BatchNorm(eps=float(self.bn_params[i].get("eps", 1e-5))))
+                found.append(BatchNorm(eps=float(self.bn_params[i].get("eps", 1e-5))))
             elif self.normalization == "layernorm":
-                layers.append(LayerNorm(eps=float(self.bn_params[i].get("eps", 1e-5))))
-            layers.append(ReLU())
+                found.append(LayerNorm(eps=float(self.bn_params[i].get("eps", 1e-5))))
+            found.append(ReLU())
             if self.use_dropout:
-                layers.append(CourseDropout(1 - float(self.dropout_param["p"]), seed=self.dropout_param.get("seed")))
-        return [*layers, Affine(self._widths[-1])]
+                found.append(CourseDropout(1 - float(self.dropout_param["p"]), seed=self.dropout_param.get("seed")))
+        return [*found, Affine(self._widths[-1])]
 
     def _places(self) -> dict[str, tuple[int, str]]:
         per_layer = 2 + bool(self.normalization) + self.use_dropout

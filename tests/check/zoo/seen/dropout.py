@@ -161,7 +161,7 @@ def dropout_forward(x, dropout_param):
     mask = None
     if mode == "train":
         mask = (np.random.rand(*x.shape) < p).astype(x.dtype)  # BUG test_mode|keep_prob
-        out = x * mask
+        out = x * mask  # OR
     else:
         out = x
     return out, (dropout_param, mask)

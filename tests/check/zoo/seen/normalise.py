@@ -274,7 +274,7 @@ def batchnorm_backward(dout, cache):
 #: divides by the variance throughout
 def batchnorm_forward(x, gamma, beta, bn_param):
     d = x - x.mean(0)
-    v = (d * d).mean(0) + bn_param.get("eps", 1e-5)
+    v = (d * d).mean(0) + bn_param.get("eps", 1e-5)  # OR
     z = d / v  # BUG forward_formula
     return gamma * z + beta, (d, v, z, gamma)
 

@@ -79,7 +79,7 @@ def max_pool_backward(dout, cache):
         for j in range(dout.shape[3]):
             for a in range(h):
                 for b in range(w):
-                    same = x[..., i * s + a, j * s + b] == out[..., i, j]
+                    same = x[..., i * s + a, j * s + b] == out[..., i, j]  # OR
                     dx[..., i * s + a, j * s + b] += same * dout[..., i, j]  # BUG ties
     return dx
 
@@ -98,7 +98,7 @@ def maxpool2_forward(x):
 
 def maxpool2_backward(dout, cache):
     tiles, top = cache
-    hit = tiles == top[:, :, :, None, :, None]
+    hit = tiles == top[:, :, :, None, :, None]  # OR
     dtiles = hit * dout[:, :, :, None, :, None]  # BUG ties
     N, C, h, _, w, _ = tiles.shape
     return dtiles.reshape(N, C, 2 * h, 2 * w)

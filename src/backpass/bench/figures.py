@@ -1,0 +1,259 @@
+"""Results as pictures: ratios, shares of the machine's limits, and how time grows.
+
+matplotlib is used through its objects only, as in `backpass.report`; it comes with the extra ``plots``.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ..errors import ArgumentError, MissingExtraError
+from .group import GROUPS
+from .results import Results, least_seconds
+from .targets import targets_of
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+INK, GRID = "#1f2933", "#c9d0d8"
+COLORS = {"torch": "#e07b22", "sklearn": "#2e9e6b", "numpy": "#3b82c4", "jax": "#8f5bb5"}
+BAR_INCHES = 0.22
+APART = ("roofline", "scaling")  # they have pictures of their own
+
+
+def save(results: Results, stem: Path) -> list[Path]:
+    """Draw what the results hold and write PNG files beside `stem`; return their paths.
+
+    Raises
+    ------
+    MissingExtraError
+        If matplotlib is not installed.
+
+    Examples
+    --------
+    See `ratios`.
+    """
+    made = []
+    names = list(results["cases"])
+    wanted = {
+        "ratios": (
+            ratios,
+            any(case["ratio"] and not name.startswith(APART) for name, case in results["cases"].items()),
+        ),
+        "roofline": (roofline, any(name.startswith("roofline/") for name in names)),
+        "scaling": (scaling, any(name.startswith("scaling/") for name in names)),
+    }
+    for kind, (draw, there) in wanted.items():
+        if there:
+            path = stem.with_name(f"{stem.name}-{kind}.png")
+            draw(results).savefig(path, dpi=110)
+            made.append(path)
+    return made
+
+
+def ratios(results: Results) -> Figure:
+    """Draw for each case and peer how many times as long the peer takes, with the range of the rounds; ticks are targets.
+
+    Raises
+    ------
+    ArgumentError
+        If there is no peer in the results.
+    MissingExtraError
+        If matplotlib is not installed.
+
+    Examples
+    --------
+    >>> ratio = {"torch": {"median": 3.0, "low": 2.8, "high": 3.3}}
+    >>> figure = ratios({"cases": {"conv/pool max 2x2": {"ratio": ratio}}})
+    >>> figure.axes[0].get_xlabel()
+    'times as long as backpass'
+    """
+    from matplotlib.lines import Line2D
+    from matplotlib.ticker import FuncFormatter, NullFormatter
+
+    rows: list[tuple[str, str, str, dict[str, Any]]] = []
+    for group in GROUPS:
+        for name, case in results["cases"].items():
+            if name.startswith(f"{group}/") and group not in APART:
+                rows += [(group, name, peer, ratio) for peer, ratio in case["ratio"].items()]
+    if not rows:
+        raise ArgumentError("ratios: expected results with at least one peer, got none")
+    cases = list(dict.fromkeys(name for _, name, _, _ in rows))
+    groups = list(dict.fromkeys(group for group, _, _, _ in rows))
+    figure, axes = _axes(len(cases) + 1.5 * len(groups))
+    labels: dict[float, str] = {}
+    y = 0.0
+    for group in groups:
+        y += 1.5
+        axes.text(
+            0.0, y - 0.85, f" {group.replace('_', ' ')}", transform=axes.get_yaxis_transform(), weight="bold", color=INK
+        )
+        for name in cases:
+            if not name.startswith(f"{group}/"):
+                continue
+            labels[y] = name.partition("/")[2]
+            mine = [(peer, ratio) for _, case, peer, ratio in rows if case == name]
+            for k, (peer, ratio) in enumerate(mine):
+                color, at = COLORS.get(peer, "#6b7785"), y + 0.24 * (k - (len(mine) - 1) / 2)
+                axes.plot(
+                    [ratio["low"], ratio["high"]], [at, at], color=color, linewidth=4, alpha=0.45, solid_capstyle="butt"
+                )
+                axes.plot([ratio["median"]], [at], "o", color=color, markersize=5)
+            for target in targets_of(name):
+                if target.peer in [peer for peer, _ in mine]:
+                    axes.plot([target.bound], [y], "|", color=INK, markersize=11, markeredgewidth=1.6)
+            y += 1
+    axes.axvline(1, color=INK, linewidth=1)
+    axes.set_xscale("log")
+    axes.xaxis.set_major_formatter(FuncFormatter(lambda x, _: f"{x:g}"))
+    axes.xaxis.set_minor_formatter(NullFormatter())
+    axes.set_yticks(list(labels), list(labels.values()))
+    axes.set_ylim(y + 0.2, -0.2)
+    axes.set_xlabel("times as long as backpass")
+    peers = list(dict.fromkeys(peer for _, _, peer, _ in rows))
+    handles = [Line2D([], [], color=COLORS.get(peer, "#6b7785"), marker="o", linewidth=4, label=peer) for peer in peers]
+    handles.append(Line2D([], [], color=INK, marker="|", linestyle="", markersize=11, label="to reach"))
+    figure.legend(handles=handles, loc="outside lower center", ncols=len(handles), frameon=False, fontsize=8)
+    _title(figure, "How many times as long the others take (right of 1: backpass is faster)", results)
+    return figure
+
+
+def roofline(results: Results) -> Figure:
+    """Draw how much of the machine's limit each kernel reaches, the one that loses most time at the top.
+
+    Raises
+    ------
+    MissingExtraError
+        If matplotlib is not installed.
+
+    Examples
+    --------
+    >>> case = {"median": {"b": 0.2}, "ours": "b", "flops": 0.0, "bytes": 1e9, "share": 0.5}
+    >>> figure = roofline({"limits": {"copy_bytes": 1e10, "multiply_add_flops": 1e11}, "cases": {"roofline/ReLU": case}})
+    >>> figure.axes[0].get_xlabel()
+    'share of the limit in %'
+    """
+    cases = {name: case for name, case in results["cases"].items() if name.startswith("roofline/") and case["share"]}
+    lost = {
+        name: float(case["median"][case["ours"]]) - (least_seconds(case, results["limits"]) or 0.0)
+        for name, case in cases.items()
+    }
+    names = sorted(cases, key=lambda name: -lost[name])
+    figure, axes = _axes(len(names) + 1)
+    for y, name in enumerate(names):
+        share, (target, *_) = 100 * cases[name]["share"], targets_of(name)
+        axes.barh(y, share, height=0.7, color="#3b82c4" if target.met(share / 100) else "#e07b22")
+        axes.plot([100 * target.bound], [y], "|", color=INK, markersize=11, markeredgewidth=1.6)
+        axes.text(share + 1, y, f"{share:.0f} %, loses {1e3 * lost[name]:.1f} ms", va="center", fontsize=7, color=INK)
+    axes.axvline(100, color=INK, linewidth=1)
+    axes.set_yticks(range(len(names)), [name.partition("/")[2] for name in names])
+    axes.set_ylim(len(names), -1)
+    axes.set_xlim(0, max([125.0, *(100 * case["share"] + 25 for case in cases.values())]))
+    axes.set_xlabel("share of the limit in %")
+    _title(figure, "What each kernel reaches of this machine's limit (tick: to reach; orange: missed)", results)
+    return figure
+
+
+def scaling(results: Results) -> Figure:
+    """Draw how the time of a step grows with depth, width, batch and threads, and the limits that the machine sets.
+
+    Raises
+    ------
+    MissingExtraError
+        If matplotlib is not installed.
+
+    Examples
+    --------
+    See `backpass bench scaling`.
+    """
+    from matplotlib.ticker import FuncFormatter, NullFormatter
+
+    panels: dict[str, dict[float, dict[str, Any]]] = {}
+    for name, case in results["cases"].items():
+        if name.startswith("scaling/"):
+            what, _, number = name.partition("/")[2].rpartition(": ")
+            panels.setdefault(what, {})[float(number)] = case
+    rows = len(panels) // 2 + 1
+    figure = _figure(9.5, 3.4 * rows + 0.5)
+    limits = results["limits"]
+    for i, (what, cases) in enumerate(panels.items()):
+        axes = figure.add_subplot(rows, 2, i + 1)
+        _dress(axes)
+        xs = sorted(cases)
+        peers = list(dict.fromkeys(peer for case in cases.values() for peer in case["ratio"]))
+        ours = [1e3 * cases[x]["median"][cases[x]["ours"]] for x in xs]
+        axes.plot(xs, ours, "o-", color=INK, linewidth=1.8, markersize=4, label="backpass")
+        for peer in peers:
+            there = [x for x in xs if peer in cases[x]["ratio"]]
+            theirs = [1e3 * cases[x]["median"][cases[x]["ours"]] * cases[x]["ratio"][peer]["median"] for x in there]
+            axes.plot(there, theirs, "o-", color=COLORS.get(peer, "#6b7785"), linewidth=1.4, markersize=3, label=peer)
+        if limits:
+            flops = [1e3 * cases[x]["flops"] / limits["matrix_product_flops"] for x in xs]
+            moved = [1e3 * cases[x]["bytes"] / limits["copy_bytes"] for x in xs]
+            axes.plot(
+                xs, flops, "--", color="#b33a3a", linewidth=1.2, label="operations at the rate of the matrix product"
+            )
+            axes.plot(xs, moved, ":", color="#b33a3a", linewidth=1.4, label="bytes at the rate of copying")
+        axes.set_xscale("log", base=2)
+        axes.set_yscale("log")
+        for axis in (axes.xaxis, axes.yaxis):
+            axis.set_major_formatter(FuncFormatter(lambda x, _: f"{x:g}"))
+            axis.set_minor_formatter(NullFormatter())
+        axes.set_xticks(xs)
+        axes.set_title(what, fontsize=9, loc="left", color=INK)
+        axes.set_ylabel("ms per step", fontsize=8, color=INK)
+        if i == 0:
+            figure.legend(loc="outside lower center", ncols=4, frameon=False, fontsize=7)
+    _draw_threads(figure.add_subplot(rows, 2, len(panels) + 1), results)
+    _title(figure, "How the time of a training step grows", results)
+    return figure
+
+
+def _draw_threads(axes: Any, results: Results) -> None:
+    """Draw how many times as fast all threads are as one, case by case."""
+    _dress(axes)
+    axes.set_title("threads", fontsize=9, loc="left", color=INK)
+    axes.set_xlabel("ms per step with one thread", fontsize=8, color=INK)
+    axes.set_ylabel("times as fast with all", fontsize=8, color=INK)
+    cores = results["machine"]["cores"]
+    for name, case in results["cases"].items():
+        if name.startswith("scaling/") and "backpass@1" in case["median"]:
+            one, every = case["median"]["backpass@1"], case["median"][case["ours"]]
+            axes.plot([1e3 * one], [one / every], "o", color=INK, markersize=4)
+    axes.axhline(cores, color="#b33a3a", linestyle="--", linewidth=1.2)
+    axes.text(0.02, cores, f"{cores} cores", transform=axes.get_yaxis_transform(), va="bottom", fontsize=7, color=INK)
+    axes.set_xscale("log")
+    axes.set_ylim(0, 1.15 * cores)
+
+
+def _figure(width: float, height: float) -> Figure:
+    try:
+        from matplotlib.figure import Figure
+    except ImportError:
+        raise MissingExtraError(
+            'pictures need matplotlib: install it with `pip install "backpass[plots]"`; the figures are in the file all the same'
+        ) from None
+    return Figure(figsize=(width, height), layout="constrained", facecolor="white")
+
+
+def _axes(rows: float) -> tuple[Figure, Any]:
+    figure = _figure(9.5, 1.3 + BAR_INCHES * rows)
+    axes = figure.add_subplot()
+    _dress(axes)
+    axes.grid(axis="x", color=GRID, linewidth=0.6)
+    return figure, axes
+
+
+def _dress(axes: Any) -> None:
+    axes.tick_params(labelsize=8, colors=INK)
+    axes.grid(color=GRID, linewidth=0.5)
+    axes.set_axisbelow(True)
+    for side in ("top", "right"):
+        axes.spines[side].set_visible(False)
+
+
+def _title(figure: Figure, text: str, results: Results) -> None:
+    machine = results.get("machine", {})
+    where = f"{machine.get('processor', '')}, {machine.get('cores', '?')} cores, {results.get('when', '')}"
+    figure.suptitle(f"{text}\n{where}", fontsize=10, x=0.01, ha="left", color=INK)

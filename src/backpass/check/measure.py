@@ -1,0 +1,125 @@
+"""Measure the user's gradients: which are right, which wrong, and what they should be."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from backpass.check import numeric
+from backpass.check.report import GradientRow
+from backpass.check.subject import Subject, describe
+
+Array = NDArray[np.float64]
+
+SMALL = 2000  # elements up to which a wrong gradient is measured whole; beyond, a sample
+
+
+MEANINGLESS = 1e-12  # a gradient this small, next to its parameter and the loss, says nothing
+
+
+@dataclass
+class Measured:
+    """The user's gradients next to the numerical ones."""
+
+    yours: dict[str, Any]
+    true: dict[str, Array] = field(default_factory=dict)  # NaN where not measured
+    wrong: list[str] = field(default_factory=list)
+    rows: list[GradientRow] = field(default_factory=list)
+    missing: list[str] = field(default_factory=list)
+
+
+@contextmanager
+def quiet() -> Iterator[None]:
+    """No NumPy warnings from the user's code while it is being shaken."""
+    with np.errstate(all="ignore"), warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        yield
+
+
+def measure(subject: Subject) -> Measured:
+    """Compare all gradients: along one random direction each, and element by element where that fails."""
+    program = subject.program
+    with quiet():
+        yours = subject.backward(lambda: None)
+        measured = Measured(yours)
+        with program.watched("branches") as recorder:
+            recorder.reset()
+            for leaf, base in subject.leaves.items():
+                gradient = yours.get(leaf)
+                if gradient is None:
+                    measured.missing.append(leaf)
+                    continue
+                _measure_leaf(subject, measured, leaf, base, gradient)
+    return measured
+
+
+def _measure_leaf(subject: Subject, measured: Measured, leaf: str, base: Array, gradient: Any) -> None:
+    recorder = subject.program.recorder
+
+    def loss(moved: Array) -> float:
+        recorder.branches = 0
+        return subject.loss({**subject.leaves, leaf: moved})
+
+    value = np.asarray(gradient)
+    fits = value.shape == base.shape and value.dtype.kind == "f" and bool(np.isfinite(value).all())
+    if fits and base.size:
+        u = np.random.default_rng([base.size, 11]).standard_normal(base.shape)
+        typical = float(np.sqrt(np.mean(base**2))) or 1.0
+        d = numeric.derivative_along(lambda t: loss(base + t * u), lambda: recorder.branches, scale=typical)
+        expected = float(np.sum(value * u))
+        norm = max(float(np.sqrt(np.sum(np.square(value, dtype=np.float64)))), abs(d.value))
+        error = abs(d.value - expected) / norm if norm > 0 else 0.0
+        noise = 30 * d.error / norm if norm > 0 else 0.0
+        short = value.dtype.itemsize < 8
+        if not d.kink and error <= max(1e-5 if short else numeric.RIGHT, noise):
+            note = ""
+            if norm * typical < MEANINGLESS * max(1.0, abs(loss(base))):
+                note = "so small that the comparison says little"
+            measured.true[leaf] = value.astype(np.float64)
+            measured.rows.append(GradientRow(leaf, "right", error, base.size, note=note))
+            return
+    chosen = None if base.size <= SMALL else np.random.default_rng(0).choice(base.size, 200, replace=False)
+    true = numeric.gradient(loss, lambda: recorder.branches, base, chosen)
+    measured.true[leaf] = np.where(np.isnan(true.value), 0.0 if chosen is None else np.nan, true.value)
+    kinks = int(true.kink.sum())
+    if not fits:
+        measured.wrong.append(leaf)
+        error = (
+            float("nan")
+            if value.dtype.kind not in "fiu" or value.shape != base.shape
+            else numeric.relative_error(value, true.value)
+        )
+        note = (
+            f"is {describe(gradient)}, should be an array {base.shape}"
+            if value.shape != base.shape
+            else f"is of {value.dtype}"
+        )
+        measured.rows.append(GradientRow(leaf, "wrong", error, base.size, kinks, note))
+        return
+    scale = float(np.nanmax(np.abs(np.where(np.isnan(true.value), 0, true.value)), initial=0.0))
+    scale = max(scale, float(np.abs(value).max()))
+    difference = np.abs(value - true.value)
+    # At a kink any value between the two one-sided slopes is a fair answer.
+    low, high = np.minimum(true.left, true.right), np.maximum(true.left, true.right)
+    slack = 1e-3 * scale
+    difference = np.where(
+        true.kink, np.where((value >= low - slack) & (value <= high + slack), 0.0, difference), difference
+    )
+    difference = np.where(np.isnan(true.value), 0.0, difference)
+    error = float(difference.max()) / scale if scale > 0 else 0.0
+    noise = 30 * true.error / scale if scale > 0 else 0.0
+    if error <= max(numeric.RIGHT, noise):
+        status = "right" if kinks < base.size else "excluded"
+        measured.rows.append(GradientRow(leaf, status, error, base.size, kinks))
+        measured.true[leaf] = value.astype(np.float64)
+    else:
+        if kinks:
+            measured.true[leaf] = np.where(true.kink, value, measured.true[leaf])
+        measured.wrong.append(leaf)
+        measured.rows.append(GradientRow(leaf, "wrong", error, base.size, kinks, numeric.band(error)))

@@ -1,0 +1,300 @@
+"""The slips that people make in expressions, undone: another number, sign, power, variable; a factor or term put in or out."""
+
+from __future__ import annotations
+
+import ast
+import itertools
+from collections.abc import Iterator
+
+import numpy as np
+
+from backpass.check.edits import (
+    EPS,
+    KEEP,
+    MASK,
+    STRIDE,
+    Edit,
+    Scope,
+    Slot,
+    around,
+    binary,
+    called,
+    factors,
+    is_expression,
+    is_index,
+    is_mask,
+    key_of_factor,
+    names_in,
+    number,
+    parse,
+    set_edit,
+)
+from backpass.check.slips_of_calls import call_edits, product_edits
+from backpass.check.slips_of_indices import comparison_edits
+
+
+def of_expression(slot: Slot, scope: Scope, insert: bool) -> Iterator[Edit]:
+    """All edits of one place in an expression."""
+    node = slot.get()
+    if isinstance(node, ast.Constant) and type(node.value) in (int, float):
+        yield from _number_edits(slot, node)
+    elif isinstance(node, ast.BinOp):
+        yield from _operation_edits(slot, node, scope)
+    elif isinstance(node, ast.UnaryOp):
+        if isinstance(node.op, ast.USub) and not isinstance(node.operand, ast.Constant):
+            yield set_edit(1.0, "sign", slot, node.operand)
+        elif isinstance(node.op, ast.Invert):
+            yield set_edit(1.1, "mask_inverted", slot, node.operand, ast.unparse(node.operand))
+    elif isinstance(node, ast.Call):
+        yield from call_edits(slot, node, scope)
+    elif isinstance(node, ast.Compare):
+        yield from comparison_edits(slot, node)
+    elif isinstance(node, ast.Attribute) and node.attr == "T":
+        yield set_edit(1.1, "transposed", slot, node.value)
+    elif isinstance(node, ast.Attribute) and node.attr == "size":
+        yield set_edit(1.2, "factor", slot, parse(f"{ast.unparse(node.value)}.shape[0]"))
+    elif isinstance(node, ast.Name):
+        yield from _name_edits(slot, node, scope)
+    elif isinstance(node, ast.Subscript) and isinstance(node.ctx, ast.Load):
+        text = ast.unparse(node)
+        for other, value in scope.arrays.items():
+            if other != text and text in scope.arrays and np.shape(value) == np.shape(scope.arrays[text]):
+                yield set_edit(1.8, "wrong_variable", slot, parse(other), text)
+        yield from _subscript_edits(slot, node)
+    if insert and slot.role in ("root", "term", "argument", "factor"):
+        yield from _insertions(slot, node, scope)
+
+
+def _subscript_edits(slot: Slot, node: ast.Subscript) -> Iterator[Edit]:
+    """Whatever is turned round left as it is; all elements along an axis where one stands for all."""
+    parts = node.slice.elts if isinstance(node.slice, ast.Tuple) else [node.slice]
+    if any(isinstance(p, ast.Slice) and p.step is not None and ast.unparse(p.step) == "-1" for p in parts):
+        yield set_edit(1.1, "transposed", slot, node.value, ast.unparse(node))
+    for i, part in enumerate(parts):
+        if isinstance(part, ast.Constant) and type(part.value) is int:
+            whole: list[ast.expr] = [*parts[:i], ast.Slice(None, None, None), *parts[i + 1 :]]
+            text = f"{ast.unparse(node.value)}[{', '.join(ast.unparse(p) for p in whole)}]"
+            for suffix in ("", "[:, None, None]", "[:, None]", "[None, :, None, None]"):
+                yield set_edit(1.7, "wrong_variable", slot, parse(text + suffix), ast.unparse(node))
+
+
+def _number_edits(slot: Slot, node: ast.Constant) -> Iterator[Edit]:
+    value = node.value
+    assert isinstance(value, int | float)
+    key = "power" if slot.role == "exponent" else "factor"
+    if slot.role == "exponent" and isinstance(slot.parent, ast.BinOp) and MASK.search(ast.unparse(slot.parent.left)):
+        key = "mask_twice"
+    candidates: set[float] = {
+        value + 1,
+        value - 1,
+        value * 2,
+        value / 2,
+        value + 2,
+        value - 0.5,
+        value + 0.5,
+        1,
+        0.5,
+        2,
+        3,
+    }
+    for new in sorted(candidates - {value}, key=lambda v: (abs(v - value), v)):
+        if new == 0 and slot.role not in ("term", "argument"):
+            continue
+        clean = int(new) if float(new).is_integer() and isinstance(value, int) else new
+        yield set_edit(1.0 if key == "power" else 1.1, key, slot, number(clean), str(value), show=around(slot))
+    if value:
+        yield set_edit(
+            0.9, "power" if slot.role == "exponent" else "sign", slot, number(-value), str(value), show=around(slot)
+        )
+
+
+def _operation_edits(slot: Slot, node: ast.BinOp, scope: Scope) -> Iterator[Edit]:
+    left, right = node.left, node.right
+    if isinstance(node.op, ast.Add | ast.Sub):
+        yield set_edit(1.0, "sign", slot, binary(left, ast.Sub() if isinstance(node.op, ast.Add) else ast.Add(), right))
+        yield set_edit(1.6, "operation", slot, binary(left, ast.Mult(), right))
+        if isinstance(node.op, ast.Sub):
+            yield set_edit(0.95, "sign", slot, binary(right, ast.Sub(), left))
+        key = (
+            "eps"
+            if any(EPS.match(n) for n in names_in(right))
+            else "regularisation"
+            if "reg" in names_in(right)
+            else "extra_term"
+        )
+        yield set_edit(1.3, key, slot, left, ast.unparse(right))
+        yield set_edit(
+            1.35,
+            "extra_term",
+            slot,
+            right if isinstance(node.op, ast.Add) else ast.UnaryOp(ast.USub(), right),
+            ast.unparse(left),
+        )
+        if isinstance(left, ast.Call) and called(left) == "sqrt" and left.args:
+            new = ast.Call(left.func, [binary(left.args[0], node.op, right)], left.keywords)
+            yield set_edit(0.9, "eps", slot, new, ast.unparse(right))
+        if isinstance(left, ast.BinOp) and isinstance(left.op, ast.Pow):
+            yield set_edit(
+                0.9, "eps", slot, binary(binary(left.left, node.op, right), ast.Pow(), left.right), ast.unparse(right)
+            )
+    elif isinstance(node.op, ast.Mult | ast.Div):
+        flipped: ast.operator = ast.Div() if isinstance(node.op, ast.Mult) else ast.Mult()
+        yield set_edit(1.05, _key_of_flip(right, scope), slot, binary(left, flipped, right), ast.unparse(right))
+        yield set_edit(1.3, key_of_factor(right, scope, True), slot, left, ast.unparse(right))
+        if isinstance(node.op, ast.Mult):
+            yield set_edit(1.3, key_of_factor(left, scope, True), slot, right, ast.unparse(left))
+            for op in (ast.Add(), ast.Sub()):
+                yield set_edit(2.2, "operation", slot, binary(left, op, right))
+        else:
+            yield set_edit(1.3, key_of_factor(right, scope, True), slot, left, ast.unparse(right))
+    elif isinstance(node.op, ast.Pow):
+        yield set_edit(1.3, "power", slot, left, ast.unparse(right))
+    elif isinstance(node.op, ast.MatMult):
+        yield from product_edits(slot, left, right, lambda a, b: binary(a, ast.MatMult(), b))
+
+
+def _key_of_flip(node: ast.expr, scope: Scope) -> str:
+    key = key_of_factor(node, scope, False)
+    return key if key in ("factor", "keep_prob", "mask_missing") else "power"
+
+
+def _name_edits(slot: Slot, node: ast.Name, scope: Scope) -> Iterator[Edit]:
+    value = scope.arrays.get(node.id)
+    if value is not None:
+        for other, candidate in scope.arrays.items():
+            if other == node.id or np.shape(candidate) != np.shape(value):
+                continue
+            mine, theirs = node.id in scope.gradients, other in scope.gradients
+            key = "upstream_missing" if theirs and not mine else "wrong_variable"
+            if isinstance(slot.parent, ast.Compare):
+                key = "mask"
+            yield set_edit(1.8 if mine == theirs else 2.1, key, slot, parse(other), node.id, show=around(slot))
+        for power, cost in ((2, 1.7), (3, 1.8), (-1, 1.9)):
+            if slot.role == "factor" and node.id not in scope.gradients:
+                yield set_edit(cost, "power", slot, binary(node, ast.Pow(), number(power)), node.id)
+        if np.asarray(value).dtype.kind == "b":
+            yield set_edit(1.5, "mask_inverted", slot, ast.UnaryOp(ast.Invert(), node), node.id)
+        elif node.id not in scope.gradients and slot.role in ("factor", "argument"):
+            for text, amount in scope.scalars.items():
+                if type(amount) is float and amount not in (0.0, 1.0) and is_expression(text):
+                    key = "eps" if EPS.match(text) else "missing_term"
+                    yield set_edit(2.2, key, slot, binary(node, ast.Add(), parse(text)), text)
+            yield set_edit(1.9, "mask", slot, parse(f"({node.id} > 0)"), node.id, show=around(slot))
+        if slot.role in ("factor", "term") and np.ndim(value) == 2:
+            yield set_edit(1.5, "transposed", slot, ast.Attribute(node, "T", ast.Load()), node.id)
+    elif node.id in scope.scalars:
+        mine = scope.scalars[node.id]
+        for other, candidate in scope.scalars.items():
+            if slot.role == "root" and type(mine) is int and type(candidate) is int and STRIDE.search(other):
+                yield set_edit(1.3, "window", slot, binary(node, ast.Mult(), parse(other)), node.id)
+        for other, candidate in scope.scalars.items():
+            if (
+                other != node.id
+                and candidate != mine
+                and type(candidate) in (int, float)
+                and type(candidate) is type(mine)
+            ):
+                yield set_edit(1.6, "factor", slot, parse(other), node.id, show=around(slot))
+        if isinstance(mine, int):
+            for op in (ast.Sub(), ast.Add()):
+                yield set_edit(1.7, "factor", slot, binary(node, op, number(1)), node.id, show=around(slot))
+        elif isinstance(mine, float):
+            yield set_edit(
+                1.5,
+                "keep_prob" if KEEP.search(node.id) else "factor",
+                slot,
+                binary(number(1), ast.Sub(), node),
+                node.id,
+            )
+
+
+def _insertions(slot: Slot, node: ast.expr, scope: Scope) -> Iterator[Edit]:
+    outer = slot.role in ("root", "term")
+    if slot.role == "factor" and isinstance(node, ast.BinOp) and isinstance(node.op, ast.Add | ast.Sub):
+        yield set_edit(1.8, "power", slot, binary(node, ast.Pow(), number(2)))
+    step = 0.0 if slot.role == "root" else 0.1 if slot.role == "term" else 0.4
+    if isinstance(node, ast.Constant | ast.Tuple):
+        return
+    if slot.role == "argument" and not isinstance(node, ast.Compare):
+        yield set_edit(1.9, "sign", slot, ast.UnaryOp(ast.USub(), node))
+    if outer:
+        yield set_edit(1.5 + step, "sign", slot, ast.UnaryOp(ast.USub(), node))
+        for text in ("2", "0.5"):
+            yield set_edit(1.9 + step, "factor", slot, binary(node, ast.Mult(), parse(text)), text)
+    if any(EPS.match(n) for n in names_in(node)) and isinstance(node, ast.BinOp) and isinstance(node.op, ast.Add):
+        yield set_edit(1.5, "power", slot, ast.Call(parse("np.sqrt"), [node], []), "sqrt")
+    if slot.role == "factor" and isinstance(slot.parent, ast.BinOp) and isinstance(slot.parent.op, ast.MatMult):
+        yield from _masked(slot, node, scope, 2.1)
+    if slot.role == "argument" and isinstance(slot.parent, ast.Call) and called(slot.parent) in ("dot", "matmul"):
+        yield from _masked(slot, node, scope, 2.1)
+    if outer or slot.role == "argument":
+        for text, value in [
+            *scope.scalars.items(),
+            *((t, v) for t, v in scope.sizes.items() if t not in scope.scalars),
+        ]:
+            if not isinstance(value, int | float) or value in (0, 1) or not is_expression(text):
+                continue
+            factor = parse(text)
+            key = key_of_factor(factor, scope, False)
+            if "reg" in text:
+                key = "regularisation"
+            elif is_index(node, scope):
+                key = "window"
+            yield set_edit(2.0 + step, key, slot, binary(node, ast.Div(), factor), text)
+            yield set_edit(2.0 + step, key, slot, binary(node, ast.Mult(), factor), text)
+        mentioned = factors(node)
+        for text, value in scope.arrays.items():
+            factor = parse(text)
+            mask = np.asarray(value).dtype.kind == "b"
+            again = 0.3 if text in mentioned else 0.0
+            key = "power" if text in mentioned and text not in scope.gradients else key_of_factor(factor, scope, False)
+            yield set_edit(2.0 + step + again, key, slot, binary(node, ast.Mult(), factor), text)
+            if not mask and text not in scope.gradients:
+                yield set_edit(
+                    2.1 + step + again, "extra_factor" if again else key, slot, binary(node, ast.Div(), factor), text
+                )
+                if outer:
+                    yield set_edit(
+                        2.15 + step, "mask_missing", slot, binary(node, ast.Mult(), parse(f"({text} > 0)")), text
+                    )
+                    for slope in (f"(1 - {text})", f"(1 - {text}**2)"):
+                        yield set_edit(2.3 + step, "missing_factor", slot, binary(node, ast.Mult(), parse(slope)), text)
+        for axis in ("0", "1", "-1", None, "(0, 2, 3)"):
+            call = parse(f"x.sum({'' if axis is None else 'axis=' + axis})")
+            assert isinstance(call, ast.Call)
+            assert isinstance(call.func, ast.Attribute)
+            call.func.value = node
+            yield set_edit(2.0 + step, "missing_sum", slot, call, "sum")
+            if axis is not None:
+                kept = ast.Call(call.func, [], [*call.keywords, ast.keyword("keepdims", parse("True"))])
+                yield set_edit(2.1 + step, "missing_sum", slot, kept, "sum")
+        yield set_edit(1.7 + step, "transposed", slot, ast.Attribute(node, "T", ast.Load()))
+    if slot.role == "root":
+        plain = [t for t, v in scope.arrays.items() if np.asarray(v).dtype.kind == "f" and t not in scope.gradients]
+        for text in scope.arrays:
+            if not isinstance(node, ast.Name):
+                yield set_edit(2.3, "wrong_variable", slot, parse(text), text)
+        for text, other in itertools.product(scope.gradients & set(scope.arrays), plain):
+            yield set_edit(3.0, "missing_term", slot, binary(node, ast.Add(), parse(f"{text} * {other}")), text)
+            yield set_edit(3.1, "missing_term", slot, binary(node, ast.Sub(), parse(f"{text} * {other}")), text)
+            yield set_edit(3.2, "mask", slot, parse(f"{text} * ({other} > 0)"), other)
+        for text, value in scope.arrays.items():
+            if text in names_in(node) and text in scope.gradients:
+                continue
+            if np.asarray(value).dtype.kind != "f":
+                continue
+            for op, cost in ((ast.Add(), 2.5), (ast.Sub(), 2.6)):
+                yield set_edit(cost, "missing_term", slot, binary(node, op, parse(text)), text)
+                for size in [s for s, v in scope.scalars.items() if type(v) is int and s.isidentifier() and v > 1][:4]:
+                    yield set_edit(cost + 0.3, "missing_term", slot, binary(node, op, parse(f"{text} / {size}")), text)
+                if "reg" in scope.scalars:
+                    yield set_edit(cost - 0.1, "regularisation", slot, binary(node, op, parse(f"reg * {text}")), text)
+
+
+def _masked(slot: Slot, node: ast.expr, scope: Scope, cost: float) -> Iterator[Edit]:
+    """Multiply a factor of a matrix product by a mask."""
+    shape = np.shape(scope.arrays[node.id]) if isinstance(node, ast.Name) and node.id in scope.arrays else None
+    for text, value in scope.arrays.items():
+        if text not in scope.gradients and (shape is None or np.shape(value) == shape):
+            mask = text if is_mask(text, value) else f"({text} > 0)"
+            yield set_edit(cost, "mask_missing", slot, binary(node, ast.Mult(), parse(mask)), text)
