@@ -51,13 +51,13 @@ def affine_step(batch: int = 400) -> tuple[native.Program, np.ndarray]:
     [
         (lambda a: (a,), "expected 2 arguments, got 1"),
         (lambda a: (a, a, a), "expected 2 arguments, got 3"),
-        (lambda a: (a, a.astype("f8")), "argument 2: expected an array of float32, got float64"),
-        (lambda a: (a, a.astype("i4")), "argument 2: expected an array of float32"),
-        (lambda a: (a, a.astype("f2")), "argument 2: expected an array of float32"),
-        (lambda a: (a, a.astype(">f4")), "argument 2: expected an array of float32"),
-        (lambda a: (a[::2], a), "argument 1: expected a C-contiguous array"),
-        (lambda a: (a, np.asfortranarray(a.reshape(2, 4))), "argument 2: expected a C-contiguous array"),
-        (lambda a: (a, 3), "argument 2: expected an array"),
+        (lambda a: (a, a.astype("f8")), "argument 2 (x): expected an array of float32, got float64"),
+        (lambda a: (a, a.astype("i4")), "argument 2 (x): expected an array of float32"),
+        (lambda a: (a, a.astype("f2")), "argument 2 (x): expected an array of float32"),
+        (lambda a: (a, a.astype(">f4")), "argument 2 (x): expected an array of float32"),
+        (lambda a: (a[::2], a), "argument 1 (out): expected a C-contiguous array"),
+        (lambda a: (a, np.asfortranarray(a.reshape(2, 4))), "argument 2 (x): expected a C-contiguous array"),
+        (lambda a: (a, 3), "argument 2 (x): expected an array"),
         (lambda a: (a, "x"), "argument 2"),
         (lambda a: (a, a.reshape((1,) * 8 + (8,))), "at most 8 dimensions"),
         (lambda a: (3, 4), "expected a float32 or float64 array"),
@@ -84,7 +84,7 @@ def test_outputs_must_be_writable_and_inputs_need_not():
     native.relu_forward(out, x)()
     assert out.tolist() == [0, 2]
     out.flags.writeable = False
-    with pytest.raises(TypeError, match="argument 1: expected an array that can be written to"):
+    with pytest.raises(TypeError, match=r"argument 1 \(out\): expected an array that can be written to"):
         native.relu_forward(out, x)
 
 

@@ -231,7 +231,7 @@ def train(
 
     backpass train cifar10 --recipe fast
 
-    backpass train cifar10 --model convnet --spec 32x2-pool-64x2-pool-128x2-gap
+    backpass train cifar10 --model convnet --spec 32-pool-64-pool-128-pool-256-gap
 
     backpass train pictures/ --image-size 32x32 --optimizer momentum --lr 0.05 --schedule one-cycle
 

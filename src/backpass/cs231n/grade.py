@@ -389,7 +389,7 @@ def _judge(module: ModuleType, file: str, name: str) -> tuple[Grade, Callable[[]
     except MemoryError:
         status, sentence = "wrong", "It needs more memory than is allowed."
     except Exception as error:
-        words = " ".join(str(error).split())[:200]
+        words = " ".join(str(error).split())[:300]
         status, sentence = "wrong", f"It raises {type(error).__name__}: {words}{_where(error, module)}"
     return Grade(file, name, status, sentence), doctor
 

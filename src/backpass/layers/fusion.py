@@ -18,11 +18,12 @@ import numpy as np
 
 from .. import native
 from .affine import Affine
-from .base import Array, Cache, Call, Declared, Layer, Steps
+from .base import Array, Cache, Call, Declared, Layer, NoCache, Steps
 from .batchnorm import BatchNorm
 from .conv import Conv
 from .groupnorm import GroupNorm
 from .layernorm import LayerNorm
+from .maxpool import MaxPool
 from .relu import ReLU
 from .spatial_batchnorm import SpatialBatchNorm
 
@@ -85,18 +86,21 @@ class Unit:
 
 
 def units_of(layers: Sequence[Layer], *, fuse: bool = True) -> list[Unit]:
-    """Return a list of layers as units.
+    """Return a list of layers as units; a relu between two that it could go with runs with the max pooling behind it.
 
     Examples
     --------
     >>> import backpass as bp
     >>> [(unit.first, unit.last) for unit in units_of([bp.Affine(3), bp.ReLU(), bp.Affine(2)])]
     [(0, 1), (2, 2)]
+    >>> [(unit.first, unit.last) for unit in units_of([bp.Conv(8, 3), bp.ReLU(), bp.MaxPool(2)])]
+    [(0, 0), (1, 2)]
     """
     units: list[Unit] = []
     i = 0
     while i < len(layers):
-        fusion = FUSIONS.get(tuple(type(layer) for layer in layers[i : i + 2])) if fuse else None
+        kinds = tuple(type(layer) for layer in layers[i : i + 3]) if fuse else ()
+        fusion = FUSIONS.get(kinds[:2]) if kinds[1:] != (ReLU, MaxPool) else None
         units.append(Unit(i, i + 1 if fusion else i, fusion))
         i = units[-1].last + 1
     return units
@@ -321,6 +325,33 @@ def _groupnorm_relu_infer(out: Array, x: Array, layers: Any, p: Any, s: Any, c: 
 
 
 FUSIONS[GroupNorm, ReLU] = Fusion(_groupnorm_relu_forward, _groupnorm_relu_backward, _groupnorm_relu_infer)
+
+
+# relu and max pooling may change places: the largest of the positive parts is the positive part of the largest, and where
+# that is zero, neither lets a gradient pass.  So the large array between them is never made, nor kept for the backward.
+
+
+def _relu_maxpool_forward(out: Array, x: Array, layers: Any, p: Any, g: Any, s: Any, c: Any) -> Call:
+    steps = Steps()
+    steps.add("pool", layers[1].forward_kernel(out, x, p[1], None, c[1]))
+    steps.add("relu", native.relu_forward(out, out))
+    return steps
+
+
+def _relu_maxpool_backward(
+    dx: Any, dout: Array, x: Array, out: Array, layers: Any, p: Any, g: Any, s: Any, c: Any
+) -> Call:
+    steps = Steps()
+    steps.add("relu", native.relu_backward(dout, dout, out))  # nobody reads this dout later
+    steps.add("pool", layers[1].backward_kernel(dx, dout, x, out, p[1], g[1], c[1]))
+    return steps
+
+
+def _relu_maxpool_infer(out: Array, x: Array, layers: Any, p: Any, s: Any, c: Any) -> Call:
+    return _relu_maxpool_forward(out, x, layers, p, None, s, (NoCache(), NoCache()))
+
+
+FUSIONS[ReLU, MaxPool] = Fusion(_relu_maxpool_forward, _relu_maxpool_backward, _relu_maxpool_infer, ("out",))
 
 
 def _folded_size(layers: Sequence[Layer], declared: Sequence[Declared]) -> int:

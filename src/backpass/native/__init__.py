@@ -116,11 +116,13 @@ def _initial_threads() -> int:
     return int(given)
 
 
+_kernels: dict[str, str] = _module.signatures() if available else {}  # name -> what it takes
+
+
 def __getattr__(name: str) -> Any:
-    # Only names of kernels get here: native.affine_forward(...) binds that kernel.
-    if not available or name.startswith("_"):
+    if name not in _kernels:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    binder = partial(_module.bind, name)
+    binder = partial(_module.bind, name)  # native.affine_forward(...) binds that kernel
     globals()[name] = binder
     return binder
 

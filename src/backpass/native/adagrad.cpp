@@ -14,6 +14,6 @@ void adagrad(Array<T> w, Array<T> s, Array<const T> dw, Array<double> control, d
         return w[i] + 0 * s[i];  // s may overflow where w does not
     });
 }
-BACKPASS_KERNEL(adagrad)
+BACKPASS_KERNEL(adagrad, "w(n..) s(n..) dw(n..) control(4) lr_scale eps")
 
 }  // namespace backpass

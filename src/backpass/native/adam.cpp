@@ -23,6 +23,6 @@ void adam(Array<T> w, Array<T> m, Array<T> v, Array<const T> dw, Array<double> c
         return w[i] + 0 * v[i];  // v may overflow where w does not
     });
 }
-BACKPASS_KERNEL(adam)
+BACKPASS_KERNEL(adam, "w(n..) m(n..) v(n..) dw(n..) control(4) lr_scale beta1 beta2 eps weight_decay")
 
 }  // namespace backpass

@@ -11,7 +11,7 @@ void affine_forward(Array<T> out, Array<const T> x, Array<const T> w, Array<cons
     const long N = x.rows(), D = w.shape[0], M = w.shape[1];
     gemm(out.data, M, row_major(x.data, N, D), row_major(w.data, D, M), {b.data, relu != 0, false});
 }
-BACKPASS_KERNEL(affine_forward)
+BACKPASS_KERNEL(affine_forward, "out(N, M) x(N, D..) w(D, M) b(M) relu")
 
 // dx may be missing (the first layer of a net needs none); accumulate == 0 overwrites dw.
 template <class T>
@@ -27,7 +27,7 @@ void affine_backward(Array<T> dx, Array<T> dw, Array<T> db, Array<const T> dout,
             for (long m = begin; m < end; m++) db[m] += dout[n * M + m];
     });
 }
-BACKPASS_KERNEL(affine_backward)
+BACKPASS_KERNEL(affine_backward, "dx?(N, D..) dw(D, M) db(M) dout(N, M) x(N, D..) w(D, M)")
 
 // The backward of affine + relu, with `out` that of the relu; dout is masked in place, nobody reads it later.
 template <class T>
@@ -40,6 +40,6 @@ void affine_relu_backward(Array<T> dx, Array<T> dw, Array<T> db, Array<T> dout, 
     upstream.data = dout.data;
     affine_backward<T>(dx, dw, db, upstream, x, w, accumulate);
 }
-BACKPASS_KERNEL(affine_relu_backward)
+BACKPASS_KERNEL(affine_relu_backward, "dx?(N, D..) dw(D, M) db(M) dout(N, M) x(N, D..) w(D, M) out(N, M)")
 
 }  // namespace backpass

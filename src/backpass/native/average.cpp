@@ -12,6 +12,6 @@ void move_average(Array<T> average, Array<T> value, Array<const double> weight, 
         value.data);
     if (back) elementwise<T>(average.size(), memory_grain, value.data, [](Vec<T> a) { return a; }, average.data);
 }
-BACKPASS_KERNEL(move_average)
+BACKPASS_KERNEL(move_average, "average(n..) value(n..) weight(1) back")
 
 }  // namespace backpass

@@ -1,6 +1,7 @@
 // Average pooling: the mean of the elements of each window that lie in the image.
 #include <algorithm>
 
+#include "conv.hpp"
 #include "kernel.hpp"
 #include "parallel.hpp"
 
@@ -45,7 +46,7 @@ void averagepool_forward(Array<T> out, Array<const T> x, long HH, long WW, long 
         }
     });
 }
-BACKPASS_KERNEL(averagepool_forward)
+BACKPASS_KERNEL(averagepool_forward, "out(N, C, OH, OW) x(N, C, H, W) " POOL_GEOMETRY)
 
 template <class T>
 void averagepool_backward(Array<T> dx, Array<const T> dout, long HH, long WW, long stride_y, long stride_x, long top, long left) {
@@ -77,6 +78,6 @@ void averagepool_backward(Array<T> dx, Array<const T> dout, long HH, long WW, lo
         }
     });
 }
-BACKPASS_KERNEL(averagepool_backward)
+BACKPASS_KERNEL(averagepool_backward, "dx?(N, C, H, W) dout(N, C, OH, OW) " POOL_GEOMETRY)
 
 }  // namespace backpass

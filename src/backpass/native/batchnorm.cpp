@@ -169,7 +169,7 @@ void batchnorm_forward(Array<T> out, Array<T> mean, Array<T> var, Array<T> rstd,
     finish(0, D);
     grid.for_each_piece([&](long, long first, long last, long begin, long end) { write(first, last, begin, end); });
 }
-BACKPASS_KERNEL(batchnorm_forward)
+BACKPASS_KERNEL(batchnorm_forward, "out(N, D) mean(D) var(D) rstd(D) x(N, D) gamma(D) beta(D) eps relu")
 
 // relu_out is the output of the relu that was fused behind (or missing): where it is zero, dout does not pass.
 template <class T>
@@ -212,7 +212,8 @@ void batchnorm_backward(Array<T> dx, Array<T> dgamma, Array<T> dbeta, Array<cons
     finish(0, D);
     if (dx) grid.for_each_piece([&](long, long first, long last, long begin, long end) { write(first, last, begin, end); });
 }
-BACKPASS_KERNEL(batchnorm_backward)
+BACKPASS_KERNEL(batchnorm_backward,
+                "dx?(N, D) dgamma(D) dbeta(D) dout(N, D) x(N, D) gamma(D) mean(D) rstd(D) relu_out?(N, D)")
 
 template <class T>
 void batchnorm_infer(Array<T> out, Array<const T> x, Array<const T> gamma, Array<const T> beta, Array<const T> mean,
@@ -225,7 +226,7 @@ void batchnorm_infer(Array<T> out, Array<const T> x, Array<const T> gamma, Array
         kernel(out.data, x.data, mean.data, scale, beta.data, D, first, last, begin, end);
     });
 }
-BACKPASS_KERNEL(batchnorm_infer)
+BACKPASS_KERNEL(batchnorm_infer, "out(N, D) x(N, D) gamma(D) beta(D) mean(D) var(D) eps relu")
 
 // mean and var move towards the batch's.
 template <class T>
@@ -236,6 +237,6 @@ void running_statistics(Array<T> mean, Array<T> var, Array<const T> batch_mean, 
         var[d] = keep * var[d] + take * batch_var[d];
     }
 }
-BACKPASS_KERNEL(running_statistics)
+BACKPASS_KERNEL(running_statistics, "mean(n..) var(n..) batch_mean(n..) batch_var(n..) decay")
 
 }  // namespace backpass

@@ -19,6 +19,6 @@ void add_forward(Array<T> out, Array<const T> a, Array<const T> b, long relu) {
         elementwise<T>(
             out.size(), memory_grain, out.data, [](Vec<T> u, Vec<T> v) { return u + v; }, a.data, b.data);
 }
-BACKPASS_KERNEL(add_forward)
+BACKPASS_KERNEL(add_forward, "out(n..) a(n..) b(n..) relu")
 
 }  // namespace backpass

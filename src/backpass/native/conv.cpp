@@ -248,7 +248,9 @@ void conv_forward(Array<T> out, Array<const T> x, Array<const T> w, Array<const 
     else
         forward_by_blocks(out, x, w, b, relu != 0, s);
 }
-BACKPASS_KERNEL(conv_forward)
+BACKPASS_KERNEL(conv_forward,
+                "out(N, F, OH, OW) x(N, C, H, W) w(F, K, HH, WW) b?(F) " CONV_GEOMETRY " relu |" CONV_RULES
+                ", C % K, F*K % C")
 
 namespace {
 
@@ -384,6 +386,8 @@ void conv_backward(Array<T> dx, Array<T> dw, Array<T> db, Array<const T> dout, A
     else
         input_gradient_by_blocks(dx, dout.data, w.data, relu_out.data, s);
 }
-BACKPASS_KERNEL(conv_backward)
+BACKPASS_KERNEL(conv_backward,
+                "dx?(N, C, H, W) dw(F, K, HH, WW) db?(F) dout(N, F, OH, OW) x(N, C, H, W) w(F, K, HH, WW) "
+                "relu_out?(N, F, OH, OW) " CONV_GEOMETRY " |" CONV_RULES ", C % K, F*K % C")
 
 }  // namespace backpass

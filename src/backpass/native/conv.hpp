@@ -4,6 +4,17 @@
 #include "parallel.hpp"
 #include "simd.hpp"
 
+// For signatures.  Padding may reach one row further below than above, a column further right than left ("same"); a window
+// of a pooling must meet the image.
+#define CONV_GEOMETRY "stride_y stride_x dilation_y dilation_x top left"
+#define CONV_RULES                                                                                       \
+    "stride_y > 0, stride_x > 0, dilation_y > 0, dilation_x > 0, top > -1, left > -1,"                    \
+    "OH*stride_y + HH*dilation_y <= H + 2*top + stride_y + dilation_y,"                                  \
+    "OW*stride_x + WW*dilation_x <= W + 2*left + stride_x + dilation_x"
+#define POOL_GEOMETRY                                                                                     \
+    "HH WW stride_y stride_x top left | stride_y > 0, stride_x > 0, top > -1, left > -1, HH > top, WW > left," \
+    "OH*stride_y + HH <= H + 2*top + stride_y, OW*stride_x + WW <= W + 2*left + stride_x"
+
 namespace backpass {
 
 struct ConvSizes {

@@ -82,7 +82,9 @@ void depthwise_forward(Array<T> out, Array<const T> x, Array<const T> w, Array<c
         }
     });
 }
-BACKPASS_KERNEL(depthwise_forward)
+BACKPASS_KERNEL(depthwise_forward,
+                "out(N, F, OH, OW) x(N, C, H, W) w(F, K, HH, WW) b?(F) " CONV_GEOMETRY " relu |" CONV_RULES
+                ", K = 1, F % C")
 
 template <class T>
 void depthwise_backward(Array<T> dx, Array<T> dw, Array<T> db, Array<const T> dout, Array<const T> x, Array<const T> w,
@@ -144,6 +146,8 @@ void depthwise_backward(Array<T> dx, Array<T> dw, Array<T> db, Array<const T> do
             if (db) db[f] += sums[taps];
         }
 }
-BACKPASS_KERNEL(depthwise_backward)
+BACKPASS_KERNEL(depthwise_backward,
+                "dx?(N, C, H, W) dw(F, K, HH, WW) db?(F) dout(N, F, OH, OW) x(N, C, H, W) w(F, K, HH, WW) "
+                "relu_out?(N, F, OH, OW) " CONV_GEOMETRY " |" CONV_RULES ", K = 1, F % C")
 
 }  // namespace backpass

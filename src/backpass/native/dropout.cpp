@@ -37,7 +37,7 @@ void dropout_forward(Array<T> out, Array<std::uint8_t> kept, Array<const T> x, A
         }
     });
 }
-BACKPASS_KERNEL(dropout_forward)
+BACKPASS_KERNEL(dropout_forward, "out(n..) kept(n..) x(n..) random(3) threshold scale")
 
 // dx may be dout itself.
 template <class T>
@@ -50,6 +50,6 @@ void dropout_backward(Array<T> dx, Array<const T> dout, Array<const std::uint8_t
         for (long i = begin; i < end; i++) to[i] = from[i] * (static_cast<T>(keep[i]) * factor);
     });
 }
-BACKPASS_KERNEL(dropout_backward)
+BACKPASS_KERNEL(dropout_backward, "dx(n..) dout(n..) kept(n..) scale")
 
 }  // namespace backpass

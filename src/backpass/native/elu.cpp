@@ -16,7 +16,7 @@ void elu_forward(Array<T> out, Array<const T> x, double alpha) {
         },
         x.data);
 }
-BACKPASS_KERNEL(elu_forward)
+BACKPASS_KERNEL(elu_forward, "out(n..) x(n..) alpha")
 
 // dx may be dout itself.  Below zero the derivative alpha exp(x) is out + alpha.
 template <class T>
@@ -26,6 +26,6 @@ void elu_backward(Array<T> dx, Array<const T> dout, Array<const T> out, double a
         out.size(), memory_grain, dx.data, [=](Vec<T> d, Vec<T> o) { return o > T(0) ? d : d * (o + scale); }, dout.data,
         out.data);
 }
-BACKPASS_KERNEL(elu_backward)
+BACKPASS_KERNEL(elu_backward, "dx(n..) dout(n..) out(n..) alpha")
 
 }  // namespace backpass

@@ -6,7 +6,7 @@
 namespace backpass {
 namespace {
 
-// out[i] = (x[indices[i]] - shift) * scale, element by element of a sample; shift and scale may be missing.
+// out[i] = (x[indices[i]] - shift) * scale, element by element of a sample.
 template <class T, class X>
 void gather(Array<T> out, Array<const X> x, Array<const std::int64_t> indices, Array<const T> shift, Array<const T> scale) {
     const long D = x.cols();
@@ -15,10 +15,7 @@ void gather(Array<T> out, Array<const X> x, Array<const std::int64_t> indices, A
         for (long i = begin; i < end; i++) {
             const X* from = x.data + indices[i] * D;
             T* to = out.data + i * D;
-            if (shift)
-                for (long d = 0; d < D; d++) to[d] = (static_cast<T>(from[d]) - shift[d]) * scale[d];
-            else
-                for (long d = 0; d < D; d++) to[d] = static_cast<T>(from[d]);
+            for (long d = 0; d < D; d++) to[d] = (static_cast<T>(from[d]) - shift[d]) * scale[d];
         }
     });
 }
@@ -144,34 +141,36 @@ void augment_bytes(Array<T> out, Array<const std::uint8_t> x, Array<const std::i
                    Array<const T> scale, Array<const std::uint64_t> random, Array<const double> list) {
     gather_augmented(out, x, indices, shift, scale, random, list);
 }
-BACKPASS_KERNEL(augment_bytes)
+BACKPASS_KERNEL(augment_bytes,
+                "out(B, D..) x(_, C, H, W) indices(B) shift(D..) scale(D..) random(2) list(_, 2) | D = C*H*W")
 
 template <class T>
 void augment_reals(Array<T> out, Array<const T> x, Array<const std::int64_t> indices, Array<const T> shift,
                    Array<const T> scale, Array<const std::uint64_t> random, Array<const double> list) {
     gather_augmented(out, x, indices, shift, scale, random, list);
 }
-BACKPASS_KERNEL(augment_reals)
+BACKPASS_KERNEL(augment_reals,
+                "out(B, D..) x(_, C, H, W) indices(B) shift(D..) scale(D..) random(2) list(_, 2) | D = C*H*W")
 
 template <class T>
 void gather_bytes(Array<T> out, Array<const std::uint8_t> x, Array<const std::int64_t> indices, Array<const T> shift,
                   Array<const T> scale) {
     gather(out, x, indices, shift, scale);
 }
-BACKPASS_KERNEL(gather_bytes)
+BACKPASS_KERNEL(gather_bytes, "out(B, D..) x(_, D..) indices(B) shift(D..) scale(D..)")
 
 template <class T>
 void gather_reals(Array<T> out, Array<const T> x, Array<const std::int64_t> indices, Array<const T> shift,
                   Array<const T> scale) {
     gather(out, x, indices, shift, scale);
 }
-BACKPASS_KERNEL(gather_reals)
+BACKPASS_KERNEL(gather_reals, "out(B, D..) x(_, D..) indices(B) shift(D..) scale(D..)")
 
 // Zeros, as a call of a program.
 template <class T>
 void fill_zeros(Array<T> out) {
     parallel_elements(out.size(), 4 * memory_grain, [&](long begin, long end) { std::fill(out.data + begin, out.data + end, T(0)); });
 }
-BACKPASS_KERNEL(fill_zeros)
+BACKPASS_KERNEL(fill_zeros, "out(n..)")
 
 }  // namespace backpass

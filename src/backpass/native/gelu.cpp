@@ -10,7 +10,7 @@ void gelu_forward(Array<T> out, Array<const T> x) {
     elementwise<T>(
         x.size(), arithmetic_grain, out.data, [](Vec<T> v) { return v * normal<T>(v).cdf; }, x.data);
 }
-BACKPASS_KERNEL(gelu_forward)
+BACKPASS_KERNEL(gelu_forward, "out(n..) x(n..)")
 
 // dx may be dout itself.
 template <class T>
@@ -23,6 +23,6 @@ void gelu_backward(Array<T> dx, Array<const T> dout, Array<const T> x) {
         },
         dout.data, x.data);
 }
-BACKPASS_KERNEL(gelu_backward)
+BACKPASS_KERNEL(gelu_backward, "dx(n..) dout(n..) x(n..)")
 
 }  // namespace backpass

@@ -26,7 +26,7 @@ void global_averagepool_forward(Array<T> out, Array<const T> x) {
         }
     });
 }
-BACKPASS_KERNEL(global_averagepool_forward)
+BACKPASS_KERNEL(global_averagepool_forward, "out(P..) x(N, C, H, W) | P = N*C")
 
 template <class T>
 void global_averagepool_backward(Array<T> dx, Array<const T> dout) {
@@ -37,6 +37,6 @@ void global_averagepool_backward(Array<T> dx, Array<const T> dout) {
             std::fill(dx.data + plane * pixels, dx.data + (plane + 1) * pixels, dout[plane] / static_cast<T>(pixels));
     });
 }
-BACKPASS_KERNEL(global_averagepool_backward)
+BACKPASS_KERNEL(global_averagepool_backward, "dx?(N, C, H, W) dout(P..) | P = N*C")
 
 }  // namespace backpass

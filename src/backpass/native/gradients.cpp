@@ -14,7 +14,7 @@ void add_l2(Array<T> dw, Array<const T> w, Array<double> loss, double reg) {
     });
     loss[0] += 0.5 * reg * squares;
 }
-BACKPASS_KERNEL(add_l2)
+BACKPASS_KERNEL(add_l2, "dw(n..) w(n..) loss(1) reg")
 
 // norm = sqrt(Σ grads²); the optimizer multiplies the gradient by min(1, limit / norm).
 template <class T>
@@ -27,6 +27,6 @@ void clip_norm(Array<const T> grads, Array<double> control, Array<double> norm, 
     now.factor = finite && norm[0] > limit ? limit / norm[0] : 1;
     if (!finite) now.set_bad();
 }
-BACKPASS_KERNEL(clip_norm)
+BACKPASS_KERNEL(clip_norm, "grads(n..) control(4) norm(1) limit")
 
 }  // namespace backpass

@@ -30,7 +30,9 @@ void groupnorm_forward(Array<T> out, Array<T> mean, Array<T> rstd, Array<const T
         }
     });
 }
-BACKPASS_KERNEL(groupnorm_forward)
+BACKPASS_KERNEL(groupnorm_forward,
+                "out(N, C, H, W) mean?(N, groups) rstd?(N, groups) x(N, C, H, W) gamma(C) beta(C) groups eps "
+                "relu | groups > 0, C % groups")
 
 // relu_out is the output of the relu that was fused behind, or missing.
 template <class T>
@@ -70,6 +72,8 @@ void groupnorm_backward(Array<T> dx, Array<T> dgamma, Array<T> dbeta, Array<cons
             dgamma[c] += sums[2 * (n * C + c) + 1];
         }
 }
-BACKPASS_KERNEL(groupnorm_backward)
+BACKPASS_KERNEL(groupnorm_backward,
+                "dx?(N, C, H, W) dgamma(C) dbeta(C) dout(N, C, H, W) x(N, C, H, W) gamma(C) mean(N, G) rstd(N, "
+                "G) relu_out?(N, C, H, W) | C % G")
 
 }  // namespace backpass

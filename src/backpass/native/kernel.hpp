@@ -2,9 +2,9 @@
 //
 //     template <class T>
 //     void relu_forward(Array<T> out, Array<const T> x) { ... }      // outputs first
-//     BACKPASS_KERNEL(relu_forward)
+//     BACKPASS_KERNEL(relu_forward, "out(n..) x(n..)")
 //
-// registers relu_forward<float> and relu_forward<double>.  In Python `native.relu_forward(out, x)` then looks
+// registers relu_forward<float> and relu_forward<double>, with what its arguments must be (signature.hpp).  In Python `native.relu_forward(out, x)` then looks
 // at the arrays once and returns a Call that holds pointers and sizes; running it costs a function call.
 #pragma once
 #include <cstdint>
@@ -109,6 +109,11 @@ struct Unpack<long> {
     }
 };
 
+struct BadArgument {
+    std::size_t index;
+    std::string reason;
+};
+
 using Bound = std::function<void()>;
 using Binder = Bound (*)(const std::vector<Argument>&);
 
@@ -121,7 +126,7 @@ Bound bind_each(void (*kernel)(P...), const std::vector<Argument>& arguments, st
         try {
             return Unpack<Q>::from(arguments[i]);
         } catch (const std::invalid_argument& error) {
-            throw std::invalid_argument("argument " + std::to_string(i + 1) + ": " + error.what());
+            throw BadArgument{i, error.what()};
         }
     };
     return [kernel, ... values = unpack(I, static_cast<P*>(nullptr))] { kernel(values...); };
@@ -132,22 +137,23 @@ Bound bind_all(void (*kernel)(P...), const std::vector<Argument>& arguments) {
     return bind_each(kernel, arguments, std::index_sequence_for<P...>{});
 }
 
-// name -> the binders of its float32 and float64 versions.
-struct Binders {
+// What there is under a kernel's name: the binders of its float32 and float64 versions, and its signature.
+struct Kernel {
     Binder single, twice;
+    const char* signature;
 };
-inline std::map<std::string, Binders>& kernels() {
-    static std::map<std::string, Binders> registry;
+inline std::map<std::string, Kernel>& kernels() {
+    static std::map<std::string, Kernel> registry;
     return registry;
 }
 
 struct Register {
-    Register(const char* name, Binder single, Binder twice) { kernels()[name] = {single, twice}; }
+    Register(const char* name, Kernel kernel) { kernels()[name] = kernel; }
 };
 
-#define BACKPASS_KERNEL(name)                                                                    \
-    static const Register register_##name(                                                      \
-        #name, [](const std::vector<Argument>& arguments) { return bind_all(&name<float>, arguments); }, \
-        [](const std::vector<Argument>& arguments) { return bind_all(&name<double>, arguments); });
+#define BACKPASS_KERNEL(name, signature)                                                               \
+    static const Register register_##name(                                                         \
+        #name, {[](const std::vector<Argument>& arguments) { return bind_all(&name<float>, arguments); },  \
+                [](const std::vector<Argument>& arguments) { return bind_all(&name<double>, arguments); }, signature});
 
 }  // namespace backpass

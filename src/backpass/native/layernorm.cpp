@@ -50,7 +50,7 @@ void layernorm_forward(Array<T> out, Array<T> mean, Array<T> rstd, Array<const T
         }
     });
 }
-BACKPASS_KERNEL(layernorm_forward)
+BACKPASS_KERNEL(layernorm_forward, "out(N, D..) mean?(N) rstd?(N) x(N, D..) gamma(D..) beta(D..) eps relu")
 
 // relu_out is the output of the relu that was fused behind (or missing): where it is zero, dout does not pass.
 // A piece of rows adds up its own part of dgamma and dbeta; the parts are added in order at the end.
@@ -96,6 +96,8 @@ void layernorm_backward(Array<T> dx, Array<T> dgamma, Array<T> dbeta, Array<cons
         dgamma[j] += totals[D + j];
     }
 }
-BACKPASS_KERNEL(layernorm_backward)
+BACKPASS_KERNEL(layernorm_backward,
+                "dx?(N, D..) dgamma(D..) dbeta(D..) dout(N, D..) x(N, D..) gamma(D..) mean(N) rstd(N) "
+                "relu_out?(N, D..)")
 
 }  // namespace backpass

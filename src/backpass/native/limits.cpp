@@ -24,7 +24,7 @@ void limit_multiply_add(Array<T> out, Array<double> flops, long rounds) {
         out[piece] = sum_lanes<T>(chain[0]) * T(1e-9);
     });
 }
-BACKPASS_KERNEL(limit_multiply_add)
+BACKPASS_KERNEL(limit_multiply_add, "out(n..) flops(1) rounds")
 
 // out = x, as the C library copies, all threads at work.
 template <class T>
@@ -33,6 +33,6 @@ void limit_copy(Array<T> out, Array<const T> x) {
         std::memcpy(out.data + begin, x.data + begin, static_cast<std::size_t>(end - begin) * sizeof(T));
     });
 }
-BACKPASS_KERNEL(limit_copy)
+BACKPASS_KERNEL(limit_copy, "out(n..) x(n..)")
 
 }  // namespace backpass

@@ -12,6 +12,9 @@ void matrix_product(Array<T> out, Array<const T> a, Array<const T> b, long trans
     if (transpose_b) right = transposed(right);
     gemm(out.data, right.cols, left, right, {});
 }
-BACKPASS_KERNEL(matrix_product)
+// Transposed (ta = 1), a (P, Q) has Q rows: P + ta (Q - P).
+BACKPASS_KERNEL(matrix_product,
+                "out(M, N) a(P, Q) b(R, S) ta tb | ta > -1, 2 > ta, tb > -1, 2 > tb,"
+                "M = P + ta*Q - ta*P, N = S + tb*R - tb*S, Q + ta*P - ta*Q = R + tb*S - tb*R")
 
 }  // namespace backpass

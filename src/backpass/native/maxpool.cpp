@@ -197,14 +197,14 @@ void maxpool_forward(Array<T> out, Array<std::uint8_t> argmax, Array<const T> x,
                      long stride_x, long top, long left) {
     pool<T, std::uint8_t>(out, argmax, x, {HH, WW, stride_y, stride_x, top, left});
 }
-BACKPASS_KERNEL(maxpool_forward)
+BACKPASS_KERNEL(maxpool_forward, "out(N, C, OH, OW) argmax?(N, C, OH, OW) x(N, C, H, W) " POOL_GEOMETRY)
 
 template <class T>
 void maxpool_backward(Array<T> dx, Array<const T> dout, Array<const std::uint8_t> argmax, long HH, long WW, long stride_y,
                       long stride_x, long top, long left) {
     unpool<T, std::uint8_t>(dx, dout, argmax, {HH, WW, stride_y, stride_x, top, left});
 }
-BACKPASS_KERNEL(maxpool_backward)
+BACKPASS_KERNEL(maxpool_backward, "dx?(N, C, H, W) dout(N, C, OH, OW) argmax(N, C, OH, OW) " POOL_GEOMETRY)
 
 // The same for larger windows, whose places need more than a byte.
 template <class T>
@@ -212,13 +212,13 @@ void maxpool_wide_forward(Array<T> out, Array<std::int64_t> argmax, Array<const 
                           long stride_x, long top, long left) {
     pool<T, std::int64_t>(out, argmax, x, {HH, WW, stride_y, stride_x, top, left});
 }
-BACKPASS_KERNEL(maxpool_wide_forward)
+BACKPASS_KERNEL(maxpool_wide_forward, "out(N, C, OH, OW) argmax?(N, C, OH, OW) x(N, C, H, W) " POOL_GEOMETRY)
 
 template <class T>
 void maxpool_wide_backward(Array<T> dx, Array<const T> dout, Array<const std::int64_t> argmax, long HH, long WW,
                            long stride_y, long stride_x, long top, long left) {
     unpool<T, std::int64_t>(dx, dout, argmax, {HH, WW, stride_y, stride_x, top, left});
 }
-BACKPASS_KERNEL(maxpool_wide_backward)
+BACKPASS_KERNEL(maxpool_wide_backward, "dx?(N, C, H, W) dout(N, C, OH, OW) argmax(N, C, OH, OW) " POOL_GEOMETRY)
 
 }  // namespace backpass

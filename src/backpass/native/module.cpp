@@ -1,5 +1,6 @@
 // The Python face of the kernels: bind a kernel to arrays, string bound calls into a program, run it.
 #include <nanobind/nanobind.h>
+#include <nanobind/stl/map.h>
 #include <nanobind/stl/string.h>
 #include <nanobind/stl/vector.h>
 
@@ -7,6 +8,7 @@
 
 #include "kernel.hpp"
 #include "parallel.hpp"
+#include "signature.hpp"
 
 namespace nb = nanobind;
 
@@ -62,9 +64,16 @@ struct Call {
     std::vector<nb::object> arrays;  // what the pointers inside `run` point into
 };
 
+std::map<std::string, Signature>& signatures() {
+    static std::map<std::string, Signature> all;
+    return all;
+}
+
 Call bind(const std::string& name, nb::args values) {
     const auto found = kernels().find(name);
     if (found == kernels().end()) throw nb::attribute_error(("no kernel is called " + name).c_str());
+    const Signature& signature = signatures().at(name);
+    const auto refuse = [&](const std::string& reason) { return nb::type_error((name + ": " + reason).c_str()); };
     Call call{name, {}, {}};
     std::vector<Argument> arguments;
     char type = 0;
@@ -72,18 +81,21 @@ Call bind(const std::string& name, nb::args values) {
         try {
             arguments.push_back(argument_of(values[i]));
         } catch (const std::invalid_argument& error) {
-            throw nb::type_error((name + ": argument " + std::to_string(i + 1) + ": " + error.what()).c_str());
+            throw refuse(signature.name_of(i) + ": " + error.what());
         }
         const Argument& a = arguments.back();
         if (a.kind != Argument::Kind::array) continue;
         call.arrays.push_back(nb::borrow<nb::object>(values[i]));
         if (!type && (a.type == 'f' || a.type == 'd')) type = a.type;  // the first real array decides
     }
-    if (!type) throw nb::type_error((name + ": expected a float32 or float64 array among the arguments").c_str());
+    if (!type) throw refuse("expected a float32 or float64 array among the arguments");
     try {
+        signature.check(arguments);
         call.run = (type == 'f' ? found->second.single : found->second.twice)(arguments);
+    } catch (const BadArgument& bad) {
+        throw refuse(signature.name_of(bad.index) + ": " + bad.reason);
     } catch (const std::invalid_argument& error) {
-        throw nb::type_error((name + ": " + error.what()).c_str());
+        throw refuse(error.what());
     }
     return call;
 }
@@ -182,10 +194,11 @@ NB_MODULE(BACKPASS_MODULE, m) {
         .def("time", &Program::time)
         .def_prop_ro("names", &Program::names);
     m.def("bind", &bind);
-    m.def("kernels", [] {
-        std::vector<std::string> names;
-        for (const auto& [name, binders] : kernels()) names.push_back(name);
-        return names;
+    for (const auto& [name, kernel] : kernels()) signatures().emplace(name, Signature(kernel.signature));
+    m.def("signatures", [] {
+        std::map<std::string, std::string> texts;
+        for (const auto& [name, kernel] : kernels()) texts.emplace(name, kernel.signature);
+        return texts;
     });
     m.def("threads", &threads);
     m.def("set_threads", [](int count) {

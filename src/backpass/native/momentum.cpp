@@ -12,6 +12,6 @@ void momentum(Array<T> w, Array<T> v, Array<const T> dw, Array<double> control, 
         return w[i] += v[i];
     });
 }
-BACKPASS_KERNEL(momentum)
+BACKPASS_KERNEL(momentum, "w(n..) v(n..) dw(n..) control(4) lr_scale momentum")
 
 }  // namespace backpass

@@ -25,6 +25,6 @@ void mse_loss(Array<T> dscores, Array<const T> scores, Array<const double> y, Ar
         return sum;
     });
 }
-BACKPASS_KERNEL(mse_loss)
+BACKPASS_KERNEL(mse_loss, "dscores(N, C..) scores(N, C..) y(N, C..) loss(1) sample_weights?(N)")
 
 }  // namespace backpass

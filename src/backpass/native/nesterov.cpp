@@ -13,6 +13,6 @@ void nesterov(Array<T> w, Array<T> v, Array<const T> dw, Array<double> control, 
         return w[i] += mu * v[i] - push;
     });
 }
-BACKPASS_KERNEL(nesterov)
+BACKPASS_KERNEL(nesterov, "w(n..) v(n..) dw(n..) control(4) lr_scale momentum")
 
 }  // namespace backpass

@@ -16,6 +16,6 @@ void rmsprop(Array<T> w, Array<T> s, Array<const T> dw, Array<double> control, d
         return w[i] + 0 * s[i];  // s may overflow where w does not
     });
 }
-BACKPASS_KERNEL(rmsprop)
+BACKPASS_KERNEL(rmsprop, "w(n..) s(n..) dw(n..) control(4) lr_scale decay eps")
 
 }  // namespace backpass

@@ -10,7 +10,7 @@ void sigmoid_forward(Array<T> out, Array<const T> x) {
     elementwise<T>(
         x.size(), arithmetic_grain, out.data, [](Vec<T> v) { return sigmoid<T>(v); }, x.data);
 }
-BACKPASS_KERNEL(sigmoid_forward)
+BACKPASS_KERNEL(sigmoid_forward, "out(n..) x(n..)")
 
 // dx may be dout itself.
 template <class T>
@@ -18,6 +18,6 @@ void sigmoid_backward(Array<T> dx, Array<const T> dout, Array<const T> out) {
     elementwise<T>(
         out.size(), memory_grain, dx.data, [](Vec<T> d, Vec<T> o) { return d * (o * (T(1) - o)); }, dout.data, out.data);
 }
-BACKPASS_KERNEL(sigmoid_backward)
+BACKPASS_KERNEL(sigmoid_backward, "dx(n..) dout(n..) out(n..)")
 
 }  // namespace backpass

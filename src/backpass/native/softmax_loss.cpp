@@ -50,6 +50,6 @@ void softmax_loss(Array<T> dscores, Array<const T> scores, Array<const std::int6
         return sum;
     });
 }
-BACKPASS_KERNEL(softmax_loss)
+BACKPASS_KERNEL(softmax_loss, "dscores(N, C) scores(N, C) y(N) loss(1) sample_weights?(N) class_weights?(C) smoothing")
 
 }  // namespace backpass

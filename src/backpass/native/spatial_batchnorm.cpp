@@ -40,7 +40,8 @@ void spatial_batchnorm_forward(Array<T> out, Array<T> mean, Array<T> var, Array<
         }
     });
 }
-BACKPASS_KERNEL(spatial_batchnorm_forward)
+BACKPASS_KERNEL(spatial_batchnorm_forward,
+                "out(N, C, H, W) mean(C) var(C) rstd(C) x(N, C, H, W) gamma(C) beta(C) eps relu")
 
 // relu_out is the output of the relu that was fused behind (or missing): where it is zero, dout does not pass.
 template <class T>
@@ -69,7 +70,9 @@ void spatial_batchnorm_backward(Array<T> dx, Array<T> dgamma, Array<T> dbeta, Ar
         }
     });
 }
-BACKPASS_KERNEL(spatial_batchnorm_backward)
+BACKPASS_KERNEL(spatial_batchnorm_backward,
+                "dx?(N, C, H, W) dgamma(C) dbeta(C) dout(N, C, H, W) x(N, C, H, W) gamma(C) mean(C) rstd(C) "
+                "relu_out?(N, C, H, W)")
 
 template <class T>
 void spatial_batchnorm_infer(Array<T> out, Array<const T> x, Array<const T> gamma, Array<const T> beta, Array<const T> mean,
@@ -83,7 +86,7 @@ void spatial_batchnorm_infer(Array<T> out, Array<const T> x, Array<const T> gamm
         }
     });
 }
-BACKPASS_KERNEL(spatial_batchnorm_infer)
+BACKPASS_KERNEL(spatial_batchnorm_infer, "out(N, C, H, W) x(N, C, H, W) gamma(C) beta(C) mean(C) var(C) eps relu")
 
 // For prediction, the norm as part of the convolution before it: every filter scaled, every bias shifted.  b may be missing.
 template <class T>
@@ -98,6 +101,7 @@ void fold_batchnorm(Array<T> w_folded, Array<T> b_folded, Array<const T> w, Arra
         }
     });
 }
-BACKPASS_KERNEL(fold_batchnorm)
+BACKPASS_KERNEL(fold_batchnorm,
+                "w_folded(F, K..) b_folded(F) w(F, K..) b?(F) gamma(F) beta(F) mean(F) var(F) eps")
 
 }  // namespace backpass

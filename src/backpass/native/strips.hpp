@@ -50,7 +50,10 @@ struct Strip {
     }
     // `from`: the first of the planes.  Where relu_out is given and zero, the image counts as zero.
     void fill(T* strip, const T* from, const T* relu_out) const {
-        for (long rx = 0; rx < s.stride_x; rx++) {
+        // A kernel smaller than the stride does not meet all remainders.
+        const long all_ry = std::min(s.stride_y, (s.HH - 1) * s.dilation_y + 1);
+        const long all_rx = std::min(s.stride_x, (s.WW - 1) * s.dilation_x + 1);
+        for (long rx = 0; rx < all_rx; rx++) {
             // Columns k of the strip are input columns k * stride + rx - left.
             const long first = rx - s.left;
             const long begin = std::clamp(first < 0 ? divide_up(-first, s.stride_x) : 0, 0L, pitch);
@@ -65,7 +68,7 @@ struct Strip {
                     copy(strip + c * plane, image + (y0 - s.top) * s.W, rows * s.W);
                     continue;
                 }
-                for (long ry = 0; ry < s.stride_y; ry++)
+                for (long ry = 0; ry < all_ry; ry++)
                     for (long r = 0; r < rows; r++) {
                         T* const to = strip + c * plane + ((ry * s.stride_x + rx) * rows + r) * pitch;
                         const long row = (y0 + r) * s.stride_y + ry - s.top;

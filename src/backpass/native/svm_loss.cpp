@@ -47,6 +47,6 @@ void svm_loss(Array<T> dscores, Array<const T> scores, Array<const std::int64_t>
         return sum;
     });
 }
-BACKPASS_KERNEL(svm_loss)
+BACKPASS_KERNEL(svm_loss, "dscores(N, C) scores(N, C) y(N) loss(1) sample_weights?(N) class_weights?(C) margin")
 
 }  // namespace backpass

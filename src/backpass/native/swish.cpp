@@ -10,7 +10,7 @@ void swish_forward(Array<T> out, Array<const T> x) {
     elementwise<T>(
         x.size(), arithmetic_grain, out.data, [](Vec<T> v) { return v * sigmoid<T>(v); }, x.data);
 }
-BACKPASS_KERNEL(swish_forward)
+BACKPASS_KERNEL(swish_forward, "out(n..) x(n..)")
 
 // dx may be dout itself.
 template <class T>
@@ -23,6 +23,6 @@ void swish_backward(Array<T> dx, Array<const T> dout, Array<const T> x) {
         },
         dout.data, x.data);
 }
-BACKPASS_KERNEL(swish_backward)
+BACKPASS_KERNEL(swish_backward, "dx(n..) dout(n..) x(n..)")
 
 }  // namespace backpass

@@ -10,7 +10,7 @@ void tanh_forward(Array<T> out, Array<const T> x) {
     elementwise<T>(
         x.size(), arithmetic_grain, out.data, [](Vec<T> v) { return tanh<T>(v); }, x.data);
 }
-BACKPASS_KERNEL(tanh_forward)
+BACKPASS_KERNEL(tanh_forward, "out(n..) x(n..)")
 
 // dx may be dout itself.
 template <class T>
@@ -18,6 +18,6 @@ void tanh_backward(Array<T> dx, Array<const T> dout, Array<const T> out) {
     elementwise<T>(
         out.size(), memory_grain, dx.data, [](Vec<T> d, Vec<T> o) { return d * (T(1) - o * o); }, dout.data, out.data);
 }
-BACKPASS_KERNEL(tanh_backward)
+BACKPASS_KERNEL(tanh_backward, "dx(n..) dout(n..) out(n..)")
 
 }  // namespace backpass

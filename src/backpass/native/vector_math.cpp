@@ -11,7 +11,7 @@ namespace backpass {
     void name(Array<T> out, Array<const T> x) {                                                          \
         elementwise<T>(x.size(), arithmetic_grain, out.data, [](Vec<T> v) { return expression; }, x.data); \
     }                                                                                                    \
-    BACKPASS_KERNEL(name)
+    BACKPASS_KERNEL(name, "out(n..) x(n..)")
 
 BACKPASS_FUNCTION(vector_exp, exp<T>(v))
 BACKPASS_FUNCTION(vector_log, log<T>(v))

@@ -22,6 +22,10 @@
 #include "gemm_micro.hpp"
 #include "parallel.hpp"
 
+// (HH - 3) (HH - 5) = 0: 3 x 3 or 5 x 5.
+#define WINOGRAD_RULES \
+    ", HH*HH + 15 = 8*HH, WW = HH, stride_y = 1, stride_x = 1, dilation_y = 1, dilation_x = 1"
+
 namespace backpass {
 namespace {
 
@@ -535,7 +539,8 @@ void winograd_forward(Array<T> out, Array<const T> x, Array<const T> w, Array<co
     else
         forward<T, 2>(s, out, x, w, b, relu);
 }
-BACKPASS_KERNEL(winograd_forward)
+BACKPASS_KERNEL(winograd_forward,
+                "out(N, F, OH, OW) x(N, C, H, W) w(F, C, HH, WW) b?(F) " CONV_GEOMETRY " relu |" CONV_RULES WINOGRAD_RULES)
 
 // dx and db may be missing; relu_out is the output of the relu that was fused behind, or missing.
 template <class T>
@@ -548,6 +553,8 @@ void winograd_backward(Array<T> dx, Array<T> dw, Array<T> db, Array<const T> dou
     else
         backward<T, 2>(s, dx, dw, db, dout, x, w, relu_out);
 }
-BACKPASS_KERNEL(winograd_backward)
+BACKPASS_KERNEL(winograd_backward,
+                "dx?(N, C, H, W) dw(F, C, HH, WW) db?(F) dout(N, F, OH, OW) x(N, C, H, W) w(F, C, HH, WW) "
+                "relu_out?(N, F, OH, OW) " CONV_GEOMETRY " |" CONV_RULES WINOGRAD_RULES)
 
 }  // namespace backpass
