@@ -27,7 +27,7 @@ void affine_backward(Array<T> dx, Array<T> dw, Array<T> db, Array<const T> dout,
             for (long m = begin; m < end; m++) db[m] += dout[n * M + m];
     });
 }
-BACKPASS_KERNEL(affine_backward, "dx?(N, D..) dw(D, M) db(M) dout(N, M) x(N, D..) w(D, M)")
+BACKPASS_KERNEL(affine_backward, "dx?(N, D..) dw(D, M) db(M) dout(N, M) x(N, D..) w(D, M) accumulate")
 
 // The backward of affine + relu, with `out` that of the relu; dout is masked in place, nobody reads it later.
 template <class T>
@@ -40,6 +40,6 @@ void affine_relu_backward(Array<T> dx, Array<T> dw, Array<T> db, Array<T> dout, 
     upstream.data = dout.data;
     affine_backward<T>(dx, dw, db, upstream, x, w, accumulate);
 }
-BACKPASS_KERNEL(affine_relu_backward, "dx?(N, D..) dw(D, M) db(M) dout(N, M) x(N, D..) w(D, M) out(N, M)")
+BACKPASS_KERNEL(affine_relu_backward, "dx?(N, D..) dw(D, M) db(M) dout(N, M) x(N, D..) w(D, M) accumulate out(N, M)")
 
 }  // namespace backpass
