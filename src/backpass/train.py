@@ -657,11 +657,9 @@ class _Step:
         self.gradient_norm = self.update_ratio = 0.0
         reader, loss = trainer._reader, trainer.loss
         loss_call: Call = partial(_reference_loss, loss, self.loss, plan.dscores, plan.scores, self.y)
-        zero: Call = partial(model.grads.fill, 0)
         if model.kernels:
             loss_call = loss.kernel(self.loss, plan.dscores, plan.scores, self.y, None)
-            zero = native.fill_zeros(model.grads)
-        calls = [*reader.calls(plan.x, self.indices), *plan.forward, loss_call, zero, *plan.backward]
+        calls = [*reader.calls(plan.x, self.indices), *plan.forward, loss_call, *plan.backward]
         for group, where in trainer.trained:
             if group == "weight" and trainer.reg:
                 w, dw = model.params[where], model.grads[where]

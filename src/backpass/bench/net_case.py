@@ -86,12 +86,12 @@ class Training:
         loss = SoftmaxLoss()
         if self.model.kernels:
             loss_call = loss.kernel(self.loss, plan.dscores, plan.scores, y, None)
-            update, zero = case.optimizer.kernel, native.fill_zeros(self.model.grads)
+            update: Any = case.optimizer.kernel
         else:
             loss_call = partial(self._reference_loss, loss, y)
-            update, zero = partial(partial, case.optimizer.reference_step), partial(self.model.grads.fill, 0)
+            update = partial(partial, case.optimizer.reference_step)
         change = update(self.model.params, self.model.grads, self.slots, self.control, case.optimizer.options("weight"))
-        self.program = native.Program([*plan.forward, loss_call, zero, *plan.backward, change, *plan.update])
+        self.program = native.Program([*plan.forward, loss_call, *plan.backward, change, *plan.update])
 
     def _reference_loss(self, loss: Any, y: Array) -> None:
         self.loss[0], self.plan.dscores[...] = loss.reference(self.plan.scores, y, None)
