@@ -31,7 +31,7 @@ def _one_torch_thread():
     ("layers", "count"),
     [
         (three_layer_convnet(classes=10), 825_046),
-        (convnet(classes=10), 288_746),
+        (convnet(classes=10), 391_466),
         (vgg(11, classes=10), 9_228_362),
         (vgg(13, classes=10), 9_413_066),
         (vgg(16, classes=10), 14_724_042),

@@ -16,7 +16,7 @@ class Recipe:
 
     model: str = "fully-connected"
     hidden: str = "256,256"
-    spec: str = "32x2-pool-64x2-pool-128x2-gap"
+    spec: str = "32-pool-64-pool-128-pool-256-gap"
     depth: int = 0  # the model's own
     width: int = 0
     preactivation: bool = False

@@ -18,11 +18,12 @@ import numpy as np
 
 from .. import native
 from .affine import Affine
-from .base import Array, Cache, Call, Declared, Layer, Steps
+from .base import Array, Cache, Call, Declared, Layer, NoCache, Steps
 from .batchnorm import BatchNorm
 from .conv import Conv
 from .groupnorm import GroupNorm
 from .layernorm import LayerNorm
+from .maxpool import MaxPool
 from .relu import ReLU
 from .spatial_batchnorm import SpatialBatchNorm
 
@@ -38,12 +39,16 @@ class Fusion:
     infer : (out, x, layers, p, s, c) -> Call
     reads : tuple of {"x", "out"}
         What the backward reads besides the caches.
+    overwrites : tuple of str
+        Gradients of the first layer that the backward overwrites if it is given `accumulate=False`; if there are none,
+        it takes no such argument.
     """
 
     forward: Callable[..., Call]
     backward: Callable[..., Call]
     infer: Callable[..., Call]
     reads: tuple[str, ...] = ("x", "out")
+    overwrites: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -81,18 +86,21 @@ class Unit:
 
 
 def units_of(layers: Sequence[Layer], *, fuse: bool = True) -> list[Unit]:
-    """Return a list of layers as units.
+    """Return a list of layers as units; a relu between two that it could go with runs with the max pooling behind it.
 
     Examples
     --------
     >>> import backpass as bp
     >>> [(unit.first, unit.last) for unit in units_of([bp.Affine(3), bp.ReLU(), bp.Affine(2)])]
     [(0, 1), (2, 2)]
+    >>> [(unit.first, unit.last) for unit in units_of([bp.Conv(8, 3), bp.ReLU(), bp.MaxPool(2)])]
+    [(0, 0), (1, 2)]
     """
     units: list[Unit] = []
     i = 0
     while i < len(layers):
-        fusion = FUSIONS.get(tuple(type(layer) for layer in layers[i : i + 2])) if fuse else None
+        kinds = tuple(type(layer) for layer in layers[i : i + 3]) if fuse else ()
+        fusion = FUSIONS.get(kinds[:2]) if kinds[1:] != (ReLU, MaxPool) else None
         units.append(Unit(i, i + 1 if fusion else i, fusion))
         i = units[-1].last + 1
     return units
@@ -140,6 +148,14 @@ def unit_reads(unit: Unit, layers: Sequence[Layer], declared: Sequence[Declared]
     return set(declared[unit.first].reads)
 
 
+def unit_overwrites(unit: Unit, layers: Sequence[Layer], *, kernels: bool = True) -> tuple[str, ...]:
+    """Return the gradients of a unit's first layer that its backward can overwrite rather than add to."""
+    if unit.fusion:
+        return unit.fusion.overwrites
+    layer = layers[unit.first]
+    return layer.overwrites if kernels and layer.has_kernels() else ()
+
+
 def bind_forward(
     unit: Unit, layers: Sequence[Layer], out: Array, x: Array, p: Any, s: Any, c: Any, *, kernels: bool = True
 ) -> Call:
@@ -164,14 +180,19 @@ def bind_backward(
     c: Any,
     *,
     kernels: bool = True,
+    accumulate: bool = True,
 ) -> Call:
-    """Return the call that runs a unit's backward."""
+    """Return the call that runs a unit's backward; `accumulate=False` overwrites the gradients of `unit_overwrites`."""
     i, layer = unit.first, layers[unit.first]
+    how = {} if accumulate or not unit_overwrites(unit, layers, kernels=kernels) else {"accumulate": False}
     if unit.fusion:
         parts = (layers[unit.span], p[unit.span], g[unit.span], None, c[unit.span])
-        return unit.fusion.backward(dx, dout, x, out, *parts)
-    call = layer.backward_kernel(dx, dout, x, out, p[i], g[i], c[i]) if kernels and layer.has_kernels() else None
-    return call or partial(layer.reference_backward, dx, dout, p[i], g[i], c[i])
+        return unit.fusion.backward(dx, dout, x, out, *parts, **how)
+    if kernels and layer.has_kernels():
+        call = layer.backward_kernel(dx, dout, x, out, p[i], g[i], c[i], **how)
+        if call is not None:
+            return call
+    return partial(layer.reference_backward, dx, dout, p[i], g[i], c[i])
 
 
 def bind_infer(
@@ -190,16 +211,26 @@ def _affine_relu_forward(out: Array, x: Array, layers: Any, p: Any, g: Any, s: A
 
 
 def _affine_relu_backward(
-    dx: Any, dout: Array, x: Array, out: Array, layers: Any, p: Any, g: Any, s: Any, c: Any
+    dx: Any,
+    dout: Array,
+    x: Array,
+    out: Array,
+    layers: Any,
+    p: Any,
+    g: Any,
+    s: Any,
+    c: Any,
+    *,
+    accumulate: bool = True,
 ) -> Call:
-    return native.affine_relu_backward(dx, g[0].w, g[0].b, dout, x, p[0].w, out)
+    return native.affine_relu_backward(dx, g[0].w, g[0].b, dout, x, p[0].w, int(accumulate), out)
 
 
 def _affine_relu_infer(out: Array, x: Array, layers: Any, p: Any, s: Any, c: Any) -> Call:
     return native.affine_forward(out, x, p[0].w, p[0].b, 1)
 
 
-FUSIONS[Affine, ReLU] = Fusion(_affine_relu_forward, _affine_relu_backward, _affine_relu_infer)
+FUSIONS[Affine, ReLU] = Fusion(_affine_relu_forward, _affine_relu_backward, _affine_relu_infer, overwrites=("w",))
 
 
 def _batchnorm_relu_forward(out: Array, x: Array, layers: Any, p: Any, g: Any, s: Any, c: Any) -> Call:
@@ -294,6 +325,33 @@ def _groupnorm_relu_infer(out: Array, x: Array, layers: Any, p: Any, s: Any, c: 
 
 
 FUSIONS[GroupNorm, ReLU] = Fusion(_groupnorm_relu_forward, _groupnorm_relu_backward, _groupnorm_relu_infer)
+
+
+# relu and max pooling may change places: the largest of the positive parts is the positive part of the largest, and where
+# that is zero, neither lets a gradient pass.  So the large array between them is never made, nor kept for the backward.
+
+
+def _relu_maxpool_forward(out: Array, x: Array, layers: Any, p: Any, g: Any, s: Any, c: Any) -> Call:
+    steps = Steps()
+    steps.add("pool", layers[1].forward_kernel(out, x, p[1], None, c[1]))
+    steps.add("relu", native.relu_forward(out, out))
+    return steps
+
+
+def _relu_maxpool_backward(
+    dx: Any, dout: Array, x: Array, out: Array, layers: Any, p: Any, g: Any, s: Any, c: Any
+) -> Call:
+    steps = Steps()
+    steps.add("relu", native.relu_backward(dout, dout, out))  # nobody reads this dout later
+    steps.add("pool", layers[1].backward_kernel(dx, dout, x, out, p[1], g[1], c[1]))
+    return steps
+
+
+def _relu_maxpool_infer(out: Array, x: Array, layers: Any, p: Any, s: Any, c: Any) -> Call:
+    return _relu_maxpool_forward(out, x, layers, p, None, s, (NoCache(), NoCache()))
+
+
+FUSIONS[ReLU, MaxPool] = Fusion(_relu_maxpool_forward, _relu_maxpool_backward, _relu_maxpool_infer, ("out",))
 
 
 def _folded_size(layers: Sequence[Layer], declared: Sequence[Declared]) -> int:

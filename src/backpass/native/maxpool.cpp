@@ -41,19 +41,37 @@ struct Best {
     }
 };
 
+// Up to 16 places, by two moves of a power of two that overlap.
+template <class Index>
+inline void move_places(Index* to, const Index* from, long count) {
+    const auto moved = [&](auto width) {
+        constexpr long w = width();
+        if (count < w) return false;
+        Index head[w], tail[w];
+        __builtin_memcpy(head, from, sizeof(head));
+        __builtin_memcpy(tail, from + count - w, sizeof(tail));
+        __builtin_memcpy(to, head, sizeof(head));
+        __builtin_memcpy(to + count - w, tail, sizeof(tail));
+        return true;
+    };
+    moved(std::integral_constant<long, 8>{}) || moved(std::integral_constant<long, 4>{}) ||
+        moved(std::integral_constant<long, 2>{}) || moved(std::integral_constant<long, 1>{});
+}
+
 // The first `count` lanes; whole vectors where there is room.
 template <class T, class Index>
 inline void save(const Best<T>& best, T* out, Index* argmax, long count) {
+    static_assert(lanes<T> <= 16);
     const auto places = __builtin_convertvector(best.place, typename IndexVector<T, Index>::type);
+    store_some(out, best.value, count);
+    if (!argmax) return;
     if (count >= lanes<T>) {
-        store(out, best.value);
-        if (argmax) __builtin_memcpy(argmax, &places, sizeof(places));
+        __builtin_memcpy(argmax, &places, sizeof(places));
         return;
     }
-    for (long k = 0; k < count; k++) {
-        out[k] = best.value[k];
-        if (argmax) argmax[k] = places[k];
-    }
+    Index values[lanes<T>];
+    __builtin_memcpy(values, &places, sizeof(places));
+    move_places(argmax, values, count);
 }
 
 // Windows of 2 x 2 side by side, the usual ones, straight from the image.
@@ -62,16 +80,9 @@ void halve_row(T* out, Index* argmax, const T* first, const T* second, long OW) 
     constexpr int L = lanes<T>;
     constexpr auto each = std::make_index_sequence<lanes<T>>{};
     for (long v = 0; v < OW; v += L) {
-        Vec<T> a0, a1, b0, b1;
-        if (v + L <= OW) {
-            a0 = load(first + 2 * v), a1 = load(first + 2 * v + L);
-            b0 = load(second + 2 * v), b1 = load(second + 2 * v + L);
-        } else {
-            T rest[4 * L] = {};
-            std::copy(first + 2 * v, first + 2 * OW, rest);
-            std::copy(second + 2 * v, second + 2 * OW, rest + 2 * L);
-            a0 = load(rest), a1 = load(rest + L), b0 = load(rest + 2 * L), b1 = load(rest + 3 * L);
-        }
+        const long rest = 2 * (OW - v);
+        const Vec<T> a0 = load_some(first + 2 * v, rest), a1 = load_some(first + 2 * v + L, rest - L);
+        const Vec<T> b0 = load_some(second + 2 * v, rest), b1 = load_some(second + 2 * v + L, rest - L);
         const auto [even, odd] = split_pairs<T>(a0, a1, each);
         const auto [even2, odd2] = split_pairs<T>(b0, b1, each);
         Best<T> best = {even, {}};
@@ -128,22 +139,23 @@ template <class T, class Index>
 void double_row(T* first, T* second, const T* dout, const Index* argmax, long OW) {
     constexpr int L = lanes<T>;
     constexpr auto each = std::make_index_sequence<lanes<T>>{};
-    long v = 0;
-    for (; v + L <= OW; v += L) {
+    for (long v = 0; v < OW; v += L) {
+        const long rest = 2 * (OW - v);
         typename IndexVector<T, Index>::type places;
-        __builtin_memcpy(&places, argmax + v, sizeof(places));
+        if (OW - v >= L) {
+            __builtin_memcpy(&places, argmax + v, sizeof(places));
+        } else {
+            Index values[L] = {};
+            move_places(values, argmax + v, OW - v);
+            __builtin_memcpy(&places, values, sizeof(places));
+        }
         const auto place = __builtin_convertvector(places, Vec<Count<T>>);
-        const Vec<T> d = load(dout + v), none = {};
+        const Vec<T> d = load_some(dout + v, OW - v), none = {};
         const auto [a0, a1] = join_pairs<T>(place == 0 ? d : none, place == 1 ? d : none, each);
         const auto [b0, b1] = join_pairs<T>(place == 2 ? d : none, place == 3 ? d : none, each);
-        store(first + 2 * v, a0), store(first + 2 * v + L, a1);
-        store(second + 2 * v, b0), store(second + 2 * v + L, b1);
+        store_some(first + 2 * v, a0, rest), store_some(first + 2 * v + L, a1, rest - L);
+        store_some(second + 2 * v, b0, rest), store_some(second + 2 * v + L, b1, rest - L);
     }
-    for (; v < OW; v++)
-        for (int j = 0; j < 2; j++) {
-            first[2 * v + j] = argmax[v] == static_cast<Index>(j) ? dout[v] : T(0);
-            second[2 * v + j] = argmax[v] == static_cast<Index>(2 + j) ? dout[v] : T(0);
-        }
 }
 
 template <class T, class Index>
