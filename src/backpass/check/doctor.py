@@ -28,7 +28,21 @@ Array = NDArray[np.float64]
 
 
 def diagnose(subject: Subject, measured: Measured, report: Report, budget_s: float = 3.0) -> None:
-    """Find the faults behind wrong gradients, one after the other, and add them to a report."""
+    """Find the faults behind wrong gradients and add them to a report; that they are wrong is said whatever happens."""
+    before = len(report.findings)
+    stopped = ""
+    try:
+        _find_faults(subject, measured, report, budget_s)
+    except Exception as error:
+        stopped = f" (the search ended with {type(error).__name__}: {error})"
+    if not any(f.severity == "wrong" for f in report.findings[before:]):
+        names = ", ".join(f"d{w}" for w in measured.wrong)
+        message = f"{names} wrong, and no line could be singled out{stopped}"
+        report.findings.append(Finding("wrong", "unknown", message, quantity=names))
+
+
+def _find_faults(subject: Subject, measured: Measured, report: Report, budget_s: float) -> None:
+    """Find the faults, one after the other."""
     program = subject.program
     if not program.functions:
         _without_source(subject, measured, report, "the source is not at hand, so no line can be judged")

@@ -11,19 +11,19 @@ import numpy as np
 from numpy.typing import NDArray
 
 from backpass.check import inputs, numeric
-from backpass.check.behaviour import examine_behaviour, examine_loss_behaviour, keeps_state
+from backpass.check.behaviour import arrays_in, examine_behaviour, examine_loss_behaviour, keeps_state
 from backpass.check.causes import CAUSES
 from backpass.check.doctor import diagnose
 from backpass.check.findings import exception_finding, has_wrong
 from backpass.check.inputs import Variant
 from backpass.check.instrument import Program, line_with, relative_path
 from backpass.check.marks import mark_right
-from backpass.check.measure import measure, quiet
+from backpass.check.measure import Measured, measure, quiet
 from backpass.check.objects import as_pair
 from backpass.check.own import check_net, check_own, is_own
 from backpass.check.promises import examine_formula, examine_modes
 from backpass.check.report import Finding, GradientRow, Report
-from backpass.check.subject import Layer, Loss, NotCheckable, Subject, arguments_by_name, repeatable
+from backpass.check.subject import Layer, Loss, NotCheckable, Subject, arguments_by_name, call_with, fresh, repeatable
 from backpass.errors import ArgumentError
 from backpass.model import Model
 
@@ -214,7 +214,9 @@ def _variants(forward: Callable[..., Any], title: str, arguments: Any, seed: int
         arguments = arguments(np.random.default_rng(seed))
     if arguments is not None:
         named = arguments_by_name(forward, arguments)
-        return [Variant("main", {k: _as_float(v) for k, v in named.items()})]
+        given = {k: _as_float(v) for k, v in named.items()}
+        single = _batch_of_one(forward, title, given)
+        return [Variant("main", given), *([Variant("one", single)] if single is not None else [])]
     variants = inputs.build(forward, getattr(forward, "__name__", title), seed)
     if not variants:
         raise ArgumentError(
@@ -223,6 +225,33 @@ def _variants(forward: Callable[..., Any], title: str, arguments: Any, seed: int
             "give them, as a tuple or dict of arrays, or as a function inputs(rng)"
         )
     return variants
+
+
+def _batch_of_one(forward: Callable[..., Any], title: str, given: dict[str, Any]) -> dict[str, Any] | None:
+    """Return the first row only of a user's own inputs, or None where it is not plain which axis the batch is."""
+    count = next((len(v) for v in given.values() if isinstance(v, np.ndarray) and v.ndim > 1), 0)
+    if count < 2 or inputs.kind_of(getattr(forward, "__name__", title)) == "batchnorm":
+        return None
+    single = {}
+    for name, value in given.items():
+        if not isinstance(value, np.ndarray):
+            inside = [a for _, a in arrays_in(value, name)]
+            if value == count or any(count in a.shape for a in inside):
+                return None
+            single[name] = value
+            continue
+        batch = value.ndim > 1 or value.dtype.kind in "iu"
+        if count in value.shape[1:] or (count in value.shape and not batch):
+            return None
+        single[name] = value[:1] if count in value.shape else value
+    try:
+        with quiet():
+            result = call_with(forward, fresh(single))
+            out = np.asarray(result[0] if isinstance(result, tuple) else result)
+            usable = bool(np.isfinite(out).all()) and out.shape[:1] in ((), (1,))
+    except Exception:
+        return None
+    return single if usable else None
 
 
 def _as_float(value: Any) -> Any:
@@ -345,19 +374,25 @@ def _examine_variant(
             report.findings.append(Finding("note", "small", f"d{row.name} is {row.note}", quantity=f"d{row.name}"))
     if variant.purpose == "main" and not has_wrong(report) and not measured.wrong and program.functions:
         mark_right(subject, measured, report)
-    if measured.wrong and isinstance(subject, Layer) and keeps_state(subject, program, report):
-        return  # what the gradients hold now depends on how often the backward was called
     if measured.wrong:
-        before = len(report.findings)
-        diagnose(subject, measured, report, budget_s)
-        if label:
-            for finding in report.findings[before:]:
-                finding.message = f"{label}: {finding.message}"
-        if before == len(report.findings):
-            names = ", ".join(f"d{w}" for w in measured.wrong)
-            report.findings.append(
-                Finding("wrong", "unknown", f"{names} wrong, and no line could be singled out", quantity=names)
-            )
+        _explain_wrong(subject, measured, program, report, label, budget_s)
+
+
+def _explain_wrong(
+    subject: Subject, measured: Measured, program: Program, report: Report, label: str, budget_s: float
+) -> None:
+    """Say where and why gradients are wrong."""
+    before = len(report.findings)
+    try:
+        with quiet():
+            if isinstance(subject, Layer) and keeps_state(subject, program, report):
+                return  # what the gradients hold now depends on how often the backward was called
+    except Exception as error:
+        report.checked.append(f"not a second call: it raised {type(error).__name__}")
+    diagnose(subject, measured, report, budget_s)
+    if label:
+        for finding in report.findings[before:]:
+            finding.message = f"{label}: {finding.message}"
 
 
 def _labelled(row: GradientRow, label: str) -> GradientRow:
