@@ -18,7 +18,7 @@ from backpass.check.findings import exception_finding, has_wrong
 from backpass.check.inputs import Variant
 from backpass.check.instrument import Program, line_with, relative_path
 from backpass.check.marks import mark_right
-from backpass.check.measure import Measured, measure, quiet
+from backpass.check.measure import Measured, attempt, measure, quiet
 from backpass.check.objects import as_pair
 from backpass.check.own import check_net, check_own, is_own
 from backpass.check.promises import examine_formula, examine_modes
@@ -133,11 +133,11 @@ def _examine(
     for variant in variants:
         if variant.purpose == "test" and backward is not None and not modes_seen:
             # A forward whose test mode is wrong makes a right backward look wrong there.
-            _step(report, "test mode", examine_modes, forward, main, program, report, title, budget_s)
+            attempt(report, "test mode", examine_modes, forward, main, program, report, title, budget_s)
             modes_seen = True
             if has_wrong(report):
                 break
-        _step(
+        attempt(
             report,
             f"the gradients {_label(variant)}".strip(),
             _examine_variant,
@@ -154,26 +154,14 @@ def _examine(
             break  # one fault reported well, rather than its echo in every variant
     if backward is not None and not any(f.cause == "exception" for f in report.findings):
         gradients = _GradientsOf(forward, backward, main, program, wrt, seed)
-        _step(
+        attempt(
             report, "the formula", examine_formula, forward, main, program, report, title, budget_s, gradients.are_right
         )
-        _step(report, "the behaviour", examine_behaviour, forward, backward, main, program, report, wrt, seed)
+        attempt(report, "the behaviour", examine_behaviour, forward, backward, main, program, report, wrt, seed)
         if not modes_seen:
-            _step(report, "test mode", examine_modes, forward, main, program, report, title, budget_s)
+            attempt(report, "test mode", examine_modes, forward, main, program, report, title, budget_s)
     elif backward is None and not has_wrong(report):
-        _step(report, "the behaviour", examine_loss_behaviour, forward, main, program, report)
-
-
-def _step(report: Report, what: str, step: Callable[..., None], *arguments: Any) -> None:
-    """Take one step of the examination; whatever goes wrong in it is said, and the rest goes on."""
-    try:
-        with quiet():
-            step(*arguments)
-    except Exception as error:
-        program = next((a for a in arguments if isinstance(a, Program)), None)
-        finding = exception_finding(error, program, f"{what} could not be examined to the end")
-        finding.severity, finding.cause = "warning", "not_checked"
-        report.findings.append(finding)
+        attempt(report, "the behaviour", examine_loss_behaviour, forward, main, program, report)
 
 
 @dataclass(frozen=True)
