@@ -161,9 +161,9 @@ BAD: dict[str, tuple[Callable, type[Exception], str]] = {
     "data with nan": (lambda: bp.data.load((with_nan(NAN), [0, 1, 0, 1])), ValueError, r"NaN"),
     "data of two lengths": (lambda: bp.data.load((np.ones((4, 5)), [0, 1])), ValueError, r"4.*2"),
     "data with fractions for labels": (
-        lambda: bp.data.load((np.ones((4, 5)), [0.5] * 4)),
+        lambda: bp.Trainer(bp.Model([bp.Affine(3)], (5,)), bp.data.load((np.ones((40, 5)), [0.5] * 40))),
         (ValueError, TypeError),
-        r"0.5|whole",
+        "class labels, got arrays with targets",
     ),
 }
 

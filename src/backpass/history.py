@@ -31,7 +31,15 @@ class History:
     ([0.5], 1)
     """
 
-    METRICS: ClassVar[tuple[str, ...]] = ("loss", "train_loss", "train_accuracy", "val_loss", "val_accuracy")
+    METRICS: ClassVar[tuple[str, ...]] = (
+        "loss",
+        "train_loss",
+        "train_accuracy",
+        "train_r2",
+        "val_loss",
+        "val_accuracy",
+        "val_r2",
+    )
     COLUMNS: ClassVar[tuple[str, ...]] = (
         "epoch",
         "step",

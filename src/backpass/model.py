@@ -22,7 +22,16 @@ from . import native
 from .arena import Wanted, aligned_bytes, aligned_vector, carve, place
 from .errors import ArgumentError, BackpassError, DTypeError, ShapeError
 from .layers.base import Array, Cache, Call, Declared, Layer, Shape, Steps, require
-from .layers.fusion import bind_backward, bind_forward, bind_infer, infer_scratch, infer_units_of, unit_reads, units_of
+from .layers.fusion import (
+    bind_backward,
+    bind_forward,
+    bind_infer,
+    infer_scratch,
+    infer_units_of,
+    unit_overwrites,
+    unit_reads,
+    units_of,
+)
 from .views import views
 
 if TYPE_CHECKING:
@@ -42,7 +51,7 @@ class Plan:
     dscores: Array
     dx: Array | None
     forward: list[Call]
-    backward: list[Call]
+    backward: list[Call]  # overwrites every gradient
     update: list[Call]
     forward_names: list[str]  # for each call the layer that it runs: "3", or "3.main.0" for a layer in a layer
     backward_names: list[str]
@@ -222,7 +231,6 @@ class Model:
                 f"Model.backward: expected dscores of the scores' shape {plan.scores.shape}, got {dscores.shape}"
             )
         plan.dscores[...] = dscores
-        self.grads[...] = 0
         self._went_back = True
         _run(plan.backward)
         assert plan.dx is not None
@@ -470,6 +478,7 @@ class Model:
         )
         x = plan.x
         backwards: list[Steps] = []
+        overwritten: list[Array] = []
         for i, unit in enumerate(units):
             out = arrays[outs_at[i]].reshape(declared[unit.last].out)
             dout = arrays[douts_at[i]].reshape(out.shape)
@@ -484,8 +493,11 @@ class Model:
                     plan.forward.append(call)
                     plan.forward_names.append(name)
                 if dx is not None or any(vars(p) for p in self.p[unit.span]):
-                    backward = bind_backward(*net, dx, dout, x, out, self.p, self.g, caches, kernels=self.kernels)
+                    spaces = (self.p, self.g, caches)
+                    backward = bind_backward(*net, dx, dout, x, out, *spaces, kernels=self.kernels, accumulate=False)
                     backwards.append(_steps(str(unit.first), backward))
+                    names = unit_overwrites(*net, kernels=self.kernels)
+                    overwritten += [vars(self.g[unit.first])[name] for name in names]
             if look:  # the backward runs from the end: before the unit's own
                 plan.forward.append(partial(look, "out", unit.last, out))
                 backwards.append(_steps("look", partial(look, "dout", unit.last, dout)))
@@ -495,10 +507,23 @@ class Model:
                     update = layer.update_kernel(s, c) if self.kernels and layer.has_kernels() else None
                     plan.update += [call for _, call in _steps(str(j), update or partial(layer.update, s, c))]
             x = out
-        for steps in reversed(backwards):
+        for steps in [self._zeros(overwritten), *reversed(backwards)]:
             plan.backward += [call for _, call in steps]
             plan.backward_names += [name for name, _ in steps]
         return plan
+
+    def _zeros(self, overwritten: Sequence[Array]) -> Steps:
+        """Return steps, called "zero", that zero the gradients which a backward adds to: all but the `overwritten` views."""
+        starts = [(view.ctypes.data - self.grads.ctypes.data) // self.grads.itemsize for view in overwritten]
+        taken = sorted((start, start + view.size) for start, view in zip(starts, overwritten, strict=True))
+        steps = Steps()
+        at = 0
+        for start, end in [*taken, (self.grads.size, self.grads.size)]:
+            if at < start:
+                rest = self.grads[at:start]
+                steps.add("zero", native.fill_zeros(rest) if self.kernels else partial(rest.fill, 0))
+            at = end
+        return steps
 
     def _infer_plan(self, batch: int) -> tuple[Array, Array, Any]:
         if batch in self._infer_plans:

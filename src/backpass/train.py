@@ -156,7 +156,8 @@ class Trainer:
     overwrite : bool
         Whether a run that is already in `out` may be replaced.
     monitor : str, optional
-        Which column of the history says what is best; "val_accuracy", or "train_accuracy" without a validation split.
+        Which column of the history says what is best: "val_accuracy" if None, for a regression "val_loss", and "train_..."
+        without a validation split.
     patience : int, optional
         Stop after so many epochs without a new best; None never does.
     evaluate_train : int
@@ -260,11 +261,19 @@ class Trainer:
         self.average, self.frozen = average, tuple(frozen)
         self.trained = _trained(model, self.frozen)
 
+        if (loss.wants == "targets") != data.has_targets:
+            has = "targets (real numbers)" if data.has_targets else "class labels"
+            other = "bp.MSELoss()" if data.has_targets else "bp.SoftmaxLoss() or float targets (N, K)"
+            raise ArgumentError(
+                f"Trainer: loss: {type(loss).__name__} expected data with {loss.wants}, got {data.name} with {has}; use {other}"
+            )
         for split in (data.train, data.val, data.test):
             if len(split):
                 loss.check((len(split), *model.output_shape), split.y)
-        self.monitor = monitor or ("val_accuracy" if len(data.val) else "train_accuracy")
-        columns = [c for c in History.METRICS if len(data.val) or "val" not in c]
+        best_by = "loss" if data.has_targets else "accuracy"
+        self.monitor = monitor or f"{'val' if len(data.val) else 'train'}_{best_by}"
+        missing = ("val",) * (not len(data.val)) + ("accuracy" if data.has_targets else "r2",)
+        columns = [c for c in History.METRICS if not any(word in c for word in missing)]
         require(self.monitor in columns, self, "monitor", f"one of {', '.join(columns)}", self.monitor)
 
         # Everything that can be wrong is found before the model changes.
@@ -648,11 +657,9 @@ class _Step:
         self.gradient_norm = self.update_ratio = 0.0
         reader, loss = trainer._reader, trainer.loss
         loss_call: Call = partial(_reference_loss, loss, self.loss, plan.dscores, plan.scores, self.y)
-        zero: Call = partial(model.grads.fill, 0)
         if model.kernels:
             loss_call = loss.kernel(self.loss, plan.dscores, plan.scores, self.y, None)
-            zero = native.fill_zeros(model.grads)
-        calls = [*reader.calls(plan.x, self.indices), *plan.forward, loss_call, zero, *plan.backward]
+        calls = [*reader.calls(plan.x, self.indices), *plan.forward, loss_call, *plan.backward]
         for group, where in trainer.trained:
             if group == "weight" and trainer.reg:
                 w, dw = model.params[where], model.grads[where]
@@ -778,7 +785,10 @@ class _Interrupt:
 
 
 def evaluate(model: Model, split: Split, loss: Loss | None = None, *, tta: str = "none") -> dict[str, float]:
-    """Return the loss and the accuracy of a model on a split.
+    """Return the loss and the accuracy of a model on a split, for targets the loss and r2.
+
+    r2 = 1 - Σ (y - scores)² / Σ (y - mean of y)², the part of the targets' variance that the model explains: 1 is perfect, 0
+    no better than their mean.
 
     Parameters
     ----------
@@ -802,6 +812,10 @@ def evaluate(model: Model, split: Split, loss: Loss | None = None, *, tta: str =
     scores = model.predict_scores(split.x, tta=tta)
     y = loss.check(scores.shape, split.y)
     value, _ = loss.reference(scores, y, None)
+    if loss.wants == "targets":
+        spread = np.square(y - y.mean(axis=0)).sum()
+        missed = np.square(y - scores).sum()
+        return {"loss": float(value), "r2": float(1 - missed / spread) if spread > 0 else 0.0}
     return {"loss": float(value), "accuracy": float((scores.argmax(axis=1) == split.y).mean())}
 
 

@@ -274,6 +274,24 @@ def check_accumulate(layer: Layer, x_shape: Shape, path: str) -> None:
             expect_close(where, found, wanted, bound, "added to what was there")
 
 
+def check_overwrite(layer: Layer, x_shape: Shape, path: str) -> None:
+    """The gradients that a kernel says it can overwrite hold nothing of what was there; the others are still added to."""
+    where = (layer, x_shape, path)
+    for dtype in ("float32", "float64") if layer.overwrites else ():
+        clean = bind(layer, x_shape, dtype, path)
+        used = bind(layer, x_shape, dtype, path)
+        for name, g in vars(used.g).items():
+            g[...] = 7 if name in layer.overwrites else 0
+        found = {}
+        for how, b in (("clean", clean), ("used", used)):
+            b.forward()
+            dx = None if how == "used" else b.dx  # as for the first layer of a net
+            accumulate = {"accumulate": False} if how == "used" else {}
+            layer.backward_kernel(dx, b.dout, b.x, b.out, b.p, b.g, b.c, **accumulate)()
+            found[how] = {f"d.{name}": g.copy() for name, g in vars(b.g).items()}
+        expect_same_bits(where, found["used"], found["clean"], "over 7 instead of 0")
+
+
 def check_twice(layer: Layer, x_shape: Shape, path: str) -> None:
     """A second backward gives the same dx and adds the same again: the first has used nothing up."""
     where = (layer, x_shape, path)
@@ -651,7 +669,7 @@ REFERENCE_CHECKS: tuple[Check, ...] = (
     check_object,
     check_docstring,
 )
-KERNEL_CHECKS: tuple[Check, ...] = (check_kernel, check_reads, check_threads)
+KERNEL_CHECKS: tuple[Check, ...] = (check_kernel, check_overwrite, check_reads, check_threads)
 
 
 def checks_for(path: str) -> tuple[Check, ...]:

@@ -44,9 +44,22 @@ class PlainAffine(bp.Affine):
     def forward_kernel(self, out: Array, x: Array, p: Any, s: Any, c: Any) -> Call:
         return lambda: _overwrite(out, x.reshape(len(x), -1) @ p.w + p.b)
 
-    def backward_kernel(self, dx: Array | None, dout: Array, x: Array, out: Array, p: Any, g: Any, c: Any) -> Call:
+    def backward_kernel(
+        self,
+        dx: Array | None,
+        dout: Array,
+        x: Array,
+        out: Array,
+        p: Any,
+        g: Any,
+        c: Any,
+        *,
+        accumulate: bool = True,
+    ) -> Call:
         def run() -> None:
             _overwrite(dx, (dout @ p.w.T).reshape(x.shape))
+            if not accumulate:
+                g.w[...] = 0
             g.w[...] += x.reshape(len(x), -1).T @ dout
             g.b[...] += dout.sum(axis=0)
 
@@ -538,6 +551,10 @@ def affine_backward_kernel(change: Callable[..., None]) -> Callable[..., Call]:
     return backward_kernel
 
 
+def always_add(self: Any, *arrays: Any, accumulate: bool = True) -> Call:
+    return PlainAffine.backward_kernel(self, *arrays)
+
+
 def overwrite_dw(good: Call, dx: Any, dout: Array, x: Array, g: Any) -> None:
     good()
     g.w[...] = x.reshape(len(x), -1).T @ dout
@@ -602,6 +619,15 @@ animal(
     (checks.check_accumulate, checks.check_twice),
     WIDE,
     backward_kernel=affine_backward_kernel(overwrite_dw),
+)
+animal(
+    "affine kernel adds where it should overwrite",
+    PlainAffine,
+    AFFINE,
+    K,
+    (checks.check_overwrite,),
+    WIDE,
+    backward_kernel=always_add,
 )
 animal(
     "affine kernel needs dx",

@@ -130,7 +130,7 @@ BAD_PAIRS = {
     "one-hot y": (X, np.eye(5)[Y], ShapeError, "argmax"),
     "column y": (X, Y[:, None], ShapeError, r"y.ravel\(\)"),
     "scalar y": (X, 3, ShapeError, r"shape \(N,\)"),
-    "half labels": (X, Y + 0.5, DataError, "got 0.5 at sample 0"),
+    "NaN target": (X, np.where(Y == 4, np.nan, Y + 0.5), DataError, "finite targets, got nan at sample 80"),
     "NaN label": (X, np.where(Y == 4, np.nan, Y), DataError, "got nan at sample 80"),
     "negative label": (X, Y - 1, DataError, "got -1 at sample 0"),
     "huge label": (X, Y * 10**6, DataError, "label 4000000 is out of range"),

@@ -24,6 +24,7 @@ SIZES = [
     (257, 10, 130),
 ]
 LARGE = [(100, 100, 3072), (300, 257, 300), (1030, 96, 100)]
+HUGE = (130, 136, 33000)  # more packed operands than are kept at a time, but only if several threads share them
 
 
 def product(m: int, n: int, k: int, dtype: str, ta: int, tb: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -47,7 +48,7 @@ def test_every_shape_and_transposition(m: int, n: int, k: int, dtype: str) -> No
         assert (np.abs(out - a @ b) <= bound).all(), (ta, tb)
 
 
-@pytest.mark.parametrize(("m", "n", "k"), LARGE)
+@pytest.mark.parametrize(("m", "n", "k"), [*LARGE, HUGE])
 def test_the_same_bits_for_one_two_and_three_threads(m: int, n: int, k: int) -> None:
     before = native.threads()
     bits = set()

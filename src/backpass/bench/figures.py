@@ -145,7 +145,7 @@ def roofline(results: Results) -> Figure:
         share, (target, *_) = 100 * cases[name]["share"], targets_of(name)
         axes.barh(y, share, height=0.7, color="#3b82c4" if target.met(share / 100) else "#e07b22")
         axes.plot([100 * target.bound], [y], "|", color=INK, markersize=11, markeredgewidth=1.6)
-        axes.text(share + 1, y, f"{share:.0f} %, loses {1e3 * lost[name]:.1f} ms", va="center", fontsize=7, color=INK)
+        axes.text(1, y, f"{share:.0f} %, loses {1e3 * lost[name]:.1f} ms", va="center", fontsize=7, color="white")
     axes.axvline(100, color=INK, linewidth=1)
     axes.set_yticks(range(len(names)), [name.partition("/")[2] for name in names])
     axes.set_ylim(len(names), -1)
@@ -224,6 +224,7 @@ def _draw_threads(axes: Any, results: Results) -> None:
     axes.axhline(cores, color="#b33a3a", linestyle="--", linewidth=1.2)
     axes.text(0.02, cores, f"{cores} cores", transform=axes.get_yaxis_transform(), va="bottom", fontsize=7, color=INK)
     axes.set_xscale("log")
+    axes.xaxis.set_major_formatter(lambda x, _: f"{x:g}")
     axes.set_ylim(0, 1.15 * cores)
 
 

@@ -11,7 +11,9 @@ from .. import native
 from ..arena import aligned_bytes
 from .worker import time_step
 
-COPIED_BYTES = 1 << 27  # each of two arrays: beyond the caches of most machines
+COPIED_BYTES = (
+    1 << 26
+)  # each of two arrays, as in the largest cases of single layers: beyond the caches of most machines
 SIZE = 1024  # of the matrices
 
 

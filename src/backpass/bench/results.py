@@ -17,7 +17,7 @@ from ..errors import DataError
 
 FORMAT = 1
 Results = dict[str, Any]
-BEYOND_CACHES = 40e6  # bytes
+BEYOND_CACHES = 60e6  # bytes
 BEYOND = 0.03  # a change is told if the rounds of the two files do not overlap and the medians differ by more
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 from . import net_case
 from .group import Group
 from .net_case import NetCase
@@ -24,7 +26,7 @@ CASES = {
 GROUP = Group(
     title="training step of fully connected nets, float32, by depth, width, batch and threads",
     cases=CASES,
-    sides={"backpass": net_case.backpass, "torch eager": net_case.torch},
+    sides={"backpass": partial(net_case.backpass, alone=False), "torch eager": net_case.torch},
     threads=("all", "1"),
     same=1e-2,
     work=net_case.work,

@@ -27,6 +27,7 @@ BLOCK_S = 0.005
 LONG_S = 1.0  # a step that takes so long needs no warm-up and no repeats in a round
 WARM_UP = 0.3  # of the time that is measured
 PERIOD = 1024
+REST_S, LONGEST_REST = 0.01, 50
 SMALL = 1e-4  # of the longest array: what is shorter, such as the gradient of a bias before batch norm, may be rounding
 
 Numbers = dict[str, list[float]]
@@ -104,6 +105,22 @@ def time_step(step: Callable[[], object], seconds: float) -> list[float]:
     return blocks
 
 
+def rest() -> None:
+    """Wait until the threads of this process have come to rest.
+
+    OpenBLAS's spin for 26 ms after a product, on cores that the next side needs.
+
+    Examples
+    --------
+    >>> rest()
+    """
+    for _ in range(LONGEST_REST):
+        before = time.process_time()
+        time.sleep(REST_S)
+        if time.process_time() - before < 0.1 * REST_S:
+            return
+
+
 class Worker:
     """The sides that are built at present, and what can be asked of them."""
 
@@ -124,11 +141,13 @@ class Worker:
         wrong = "" if expected is None else difference(expected, mine, found.same)
         if not all(math.isfinite(n) for pair in mine.values() for n in pair):
             wrong = "NaN or infinity in what it computes"
+        rest()
         return {"setup_s": setup, "first_s": first, "numbers": mine, "wrong": wrong}
 
     def time(self, side: str, seconds: float) -> dict[str, Any]:
         """Time a side."""
         blocks = time_step(self.sides[side].step, seconds)
+        rest()
         return {"median_s": statistics.median(blocks), "blocks_s": blocks}
 
     def drop(self, side: str) -> dict[str, Any]:

@@ -136,12 +136,12 @@ def loss(chosen: Recipe, typed: Mapping[str, Any]) -> Loss:
     """Return the loss."""
     from .. import losses
 
-    _one_of("loss", chosen.loss, {"softmax": 0, "svm": 0})
+    _one_of("loss", chosen.loss, {"softmax": 0, "svm": 0, "mse": 0})
     if chosen.loss == "softmax":
         return losses.SoftmaxLoss(label_smoothing=chosen.label_smoothing)
     if "label_smoothing" in typed:
         raise ArgumentError(f"--label-smoothing: belongs to --loss softmax, got --loss {chosen.loss}")
-    return losses.SVMLoss()
+    return losses.MSELoss() if chosen.loss == "mse" else losses.SVMLoss()
 
 
 def widths(text: str) -> list[int]:

@@ -33,7 +33,7 @@ def evaluate(
     ] = "none",
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
-    """Print loss and accuracy of a run's best net, over all and class by class.
+    """Print loss and accuracy of a run's best net, over all and class by class (loss and r2 of a regression).
 
     [bold]Examples[/bold]
 
@@ -50,6 +50,12 @@ def evaluate(
     if not len(samples):
         raise ArgumentError(f"--split: {found.name} has no {split} samples; choose another split")
     result = training.evaluate(model, samples, from_spec(manifest["trainer"]["loss"]), tta=tta)
+    if found.has_targets:
+        if as_json:
+            print_json({"run": str(run), "data": found.name, "split": split, "samples": len(samples), **result})
+        else:
+            say(f"{found.name}, {split}: loss {about(result['loss'])}, r2 {about(result['r2'])}", style="bold")
+        return
     right = model.predict(samples.x, tta=tta) == samples.y
     low, high = interval(int(right.sum()), len(right))
     totals = np.bincount(samples.y, minlength=len(found.classes))

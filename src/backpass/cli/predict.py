@@ -14,7 +14,7 @@ from ..data.folder import SUFFIXES, read_picture
 from ..errors import ArgumentError, DataError
 from ..layers.base import Array
 from ..report.html import softmax
-from ..words import percent
+from ..words import about, percent
 from .console import print_json, say
 
 
@@ -51,10 +51,15 @@ def predict(
     classes = manifest["data"]["classes"]
     assert model.preprocess is not None
     shape = model.preprocess.shift.shape
-    answers = []
+    answers: list[dict[str, Any]] = []
     for file in files:
         for name, sample, done in _samples(file, shape, manifest["data"], invert=invert):
             scores = model.predict_scores(sample[None], tta=tta).astype(np.float64).reshape(1, -1)
+            if not classes:  # a regression
+                answers.append({"file": name, "prediction": scores[0].tolist(), "changed": done})
+                if not as_json:
+                    say(f"{name}: {', '.join(map(about, scores[0].tolist()))}")
+                continue
             probabilities = softmax(scores)[0]
             order = np.argsort(-probabilities, kind="stable")[: min(top, len(classes))]
             guesses = [{"class": classes[i], "probability": float(probabilities[i])} for i in order]

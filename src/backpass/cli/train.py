@@ -17,7 +17,7 @@ from ..errors import MissingExtraError
 from ..model import Model
 from ..report import require_plots, write_report
 from ..train import CHECKPOINT, Run, Trainer, evaluate, load_data, load_run
-from ..words import brief, count, label, percent
+from ..words import about, brief, count, label, percent
 from . import choices
 from .console import say
 from .recipes import Recipe, default, recipe_of
@@ -161,7 +161,7 @@ def train(
     warmup: Annotated[
         float | None, _option(TRAINING, "Linear warm-up, in steps, or a fraction of the run below 1.", recipe="warmup")
     ] = None,
-    loss: Annotated[str | None, _option(TRAINING, "softmax or svm.", recipe="loss")] = None,
+    loss: Annotated[str | None, _option(TRAINING, "softmax or svm; mse for real targets.", recipe="loss")] = None,
     label_smoothing: Annotated[
         float | None, _option(TRAINING, "Of the softmax loss, in [0, 1).", recipe="label_smoothing")
     ] = None,
@@ -281,10 +281,15 @@ def train(
         else:
             defaults = recipe_of(loaded.name, typed.get("model"))
             chosen = replace(defaults, **{name: typed[name] for name in typed if name in FIELDS})
+            outputs = len(loaded.classes)
+            if loaded.has_targets:
+                outputs = loaded.train.y.shape[1]
+                monitor = chosen.monitor.replace("accuracy", "loss")
+                chosen = replace(chosen, loss=typed.get("loss", "mse"), monitor=monitor)
             preprocessing = loaded.fit_preprocess(chosen.preprocess)
             shape = preprocessing.output_shape(loaded.shape)
             trainer = Trainer(
-                Model(choices.layers(chosen, len(loaded.classes), typed), input_shape=shape, seed=seed, dtype=dtype),
+                Model(choices.layers(chosen, outputs, typed), input_shape=shape, seed=seed, dtype=dtype),
                 loaded,
                 optimizer=choices.optimizer(chosen, typed, defaults),
                 loss=choices.loss(chosen, typed),
@@ -361,6 +366,9 @@ def _tell_result(run: Run) -> None:
     best = f"epoch {run.best['epoch']}, the best by {label(trainer.monitor)}" if run.best else "no epoch has ended"
     if len(split):
         result = evaluate(run.model, split, trainer.loss)
+        if "r2" in result:
+            say(f"{name} loss {about(result['loss'])}, r2 {about(result['r2'])} ({best})", style="bold green")
+            return
         right = round(result["accuracy"] * len(split))
         say(
             f"{name} accuracy {percent(result['accuracy'])} ({right:,} of {len(split):,} right; {best})",

@@ -21,16 +21,6 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from backpass.data.augment import (
-    AlternatingFlip,
-    Augmentation,
-    Brightness,
-    Contrast,
-    Cutout,
-    Flip,
-    Translate,
-    augmented,
-)
 from backpass.data.dataset import Dataset, Split, describe
 from backpass.data.places import cache_dir
 from backpass.data.preprocess import Preprocess
@@ -38,6 +28,16 @@ from backpass.data.sampling import batches, gather, order
 from backpass.data.sources import NAMES, Available, available, load
 
 if TYPE_CHECKING:
+    from backpass.data.augment import (
+        AlternatingFlip,
+        Augmentation,
+        Brightness,
+        Contrast,
+        Cutout,
+        Flip,
+        Translate,
+        augmented,
+    )
     from backpass.data.fetch import download
     from backpass.data.folder import read_picture
 
@@ -66,7 +66,8 @@ __all__ = [
     "read_picture",
 ]
 
-_LATER = {"download": "fetch", "read_picture": "folder"}
+_AUGMENT = ("AlternatingFlip", "Augmentation", "Brightness", "Contrast", "Cutout", "Flip", "Translate", "augmented")
+_LATER = {"download": "fetch", "read_picture": "folder", **dict.fromkeys(_AUGMENT, "augment")}
 
 
 def __getattr__(name: str) -> Any:

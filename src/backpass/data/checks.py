@@ -156,6 +156,61 @@ def check_y(y: ArrayLike, where: str, count: int) -> NDArray[np.int64]:
     return np.ascontiguousarray(labels, dtype=np.int64)
 
 
+def is_targets(y: NDArray[Any]) -> bool:
+    """Whether `y` holds real targets of a regression, not class numbers: floats (N, K), or (N,) if not all are whole.
+
+    Whole floats (N,) count as class numbers; as targets they are given as (N, 1).  One-hot rows count as classes too.
+
+    Examples
+    --------
+    >>> is_targets(np.array([0.5, 1.0])), is_targets(np.array([0.0, 1.0])), is_targets(np.array([[0.0], [1.0]]))
+    (True, False, True)
+    """
+    if y.dtype.kind != "f" or y.ndim not in (1, 2):
+        return False
+    if y.ndim == 1:
+        finite = y[np.isfinite(y)]
+        return bool((finite != np.trunc(finite)).any())
+    one_hot = y.shape[1] > 1 and bool(((y == 0) | (y == 1)).all()) and bool((y.sum(axis=1) == 1).all())
+    return not one_hot
+
+
+def check_targets(y: ArrayLike, where: str, count: int) -> NDArray[np.float64]:
+    """Return the targets of a regression as float64 (N, K), or raise.
+
+    Parameters
+    ----------
+    y : array_like (N, K) or (N,)
+        Finite numbers; (N,) becomes (N, 1).
+    where : str
+        How messages name the array, such as ``"train.y"``.
+    count : int
+        The number of samples there must be targets for.
+
+    Raises
+    ------
+    ShapeError, DTypeError, DataError
+        Where `y` has another shape, or holds what is no finite number.
+
+    Examples
+    --------
+    >>> check_targets([0.5, 2.0], "y", count=2)
+    array([[0.5],
+           [2. ]])
+    """
+    targets = np.asarray(y)
+    if targets.dtype.kind not in "bufi":
+        raise DTypeError(f"{where}: expected targets that are numbers, got dtype {targets.dtype}")
+    if targets.ndim not in (1, 2) or 0 in targets.shape[1:]:
+        raise ShapeError(f"{where}: expected targets of shape (N, K) or (N,), got {targets.shape}")
+    if len(targets) != count:
+        raise ShapeError(f"{where}: expected one target for each of {count} samples, got {len(targets)}")
+    bad = first_nonfinite(targets.reshape(count, -1))
+    if bad is not None:
+        raise DataError(f"{where}: expected finite targets, got {targets[bad]} at sample {bad}")
+    return np.ascontiguousarray(targets.reshape(count, -1), dtype=np.float64)
+
+
 def check_positive_int(value: object, where: str, *, least: int = 1) -> int:
     """Return `value` as an int of at least `least`, or raise ArgumentError.
 

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from backpass.data.checks import check_positive_int, check_x, check_y, chunk_rows
+from backpass.data.checks import check_positive_int, check_targets, check_x, check_y, chunk_rows, is_targets
 from backpass.data.preprocess import Preprocess
 from backpass.data.sampling import order
 from backpass.errors import ArgumentError, DataError, DTypeError, ShapeError
@@ -25,8 +25,8 @@ class Split:
     ----------
     x : ndarray (N, *shape), uint8, float32 or float64
         The samples, C-contiguous; pictures are (N, C, H, W).
-    y : ndarray (N,), int64
-        The class number of each sample.
+    y : ndarray (N,), int64, or (N, K), float64
+        The class number of each sample, or its K targets.
 
     Examples
     --------
@@ -36,7 +36,7 @@ class Split:
     """
 
     x: NDArray[Any]
-    y: NDArray[np.int64]
+    y: NDArray[Any]
 
     def __len__(self) -> int:
         return len(self.y)
@@ -53,7 +53,7 @@ class Dataset:
     train, val, test : Split
         The splits; `val` and `test` may have no samples where that was asked for.
     classes : tuple of str
-        The name of class 0, 1, ...
+        The name of class 0, 1, ...; none where `y` holds targets of a regression.
     max_value : float or None
         The largest value that a sample can hold (255 for 8-bit pictures), or None where nothing says so.
     source : dict or None
@@ -81,13 +81,19 @@ class Dataset:
         return self.train.x.shape[1:]
 
     @property
+    def has_targets(self) -> bool:
+        """Whether `y` holds real targets (N, K) for a regression instead of class numbers."""
+        return self.train.y.dtype.kind == "f"
+
+    @property
     def splits(self) -> dict[str, Split]:
         """The three splits by name."""
         return {"train": self.train, "val": self.val, "test": self.test}
 
     def __str__(self) -> str:
         counts = ", ".join(f"{name} {len(split)}" for name, split in self.splits.items())
-        return f"{self.name}: {len(self.classes)} classes, samples {self.shape} {self.train.x.dtype}; {counts}"
+        kind = f"{self.train.y.shape[1]} targets" if self.has_targets else f"{len(self.classes)} classes"
+        return f"{self.name}: {kind}, samples {self.shape} {self.train.x.dtype}; {counts}"
 
     def __repr__(self) -> str:
         return f"<Dataset {self}>"
@@ -221,7 +227,7 @@ def make_dataset(
     Parameters
     ----------
     pool : pair of arrays
-        Samples (N, *shape) and labels (N,) to cut.
+        Samples (N, *shape) and labels (N,), or real targets (see `is_targets`), to cut.
     given_val, given_test : pair of arrays, optional
         Splits that the source has fixed already; a smaller size keeps their first samples.
     train, val, test : int or float, optional
@@ -251,14 +257,20 @@ def make_dataset(
     given = {"train": pool, "val": given_val, "test": given_test}
     pairs = {split: pair for split, pair in given.items() if pair is not None}
     labels, classes = _numbered({split: np.asarray(y) for split, (_, y) in pairs.items()}, classes)
-    arrays: dict[str, tuple[NDArray[Any], NDArray[np.int64]]] = {}
+    targets = is_targets(labels["train"])
+    if targets and classes is not None:
+        raise ArgumentError(
+            f"classes: y holds real targets {labels['train'].shape}, which have no classes; leave it out"
+        )
+    arrays: dict[str, tuple[NDArray[Any], NDArray[Any]]] = {}
     for split, (samples, _) in pairs.items():
         x = check_x(samples, f"{split}.x")
         if len(x) == 0:
             raise DataError(f"{split}.x: expected at least one sample, got shape {x.shape}")
-        arrays[split] = x, check_y(labels[split], f"{split}.y", len(x))
+        check = check_targets if targets else check_y
+        arrays[split] = x, check(labels[split], f"{split}.y", len(x))
     _check_alike(arrays)
-    names = _class_names(arrays, classes)
+    names = () if targets else _class_names(arrays, classes)
 
     pool_x, pool_y = arrays["train"]
     total = len(pool_y)
@@ -273,7 +285,8 @@ def make_dataset(
         )
     index: list[slice] | list[NDArray[np.int64]]
     if seed is not None:
-        index = _stratified(pool_y, (n_train, n_val, n_test), seed)
+        alike = np.zeros(total, np.int64) if targets else pool_y  # a regression has no classes to keep in proportion
+        index = _stratified(alike, (n_train, n_val, n_test), seed)
     else:
         index = [slice(0, n_train), slice(n_train, n_train + n_val), slice(n_train + n_val, n_train + n_val + n_test)]
     splits = [_frozen(pool_x[i], pool_y[i]) for i in index]
@@ -302,17 +315,19 @@ def _numbered(
     return {split: np.array([number[v] for v in y.tolist()], np.int64) for split, y in labels.items()}, names
 
 
-def _check_alike(arrays: dict[str, tuple[NDArray[Any], NDArray[np.int64]]]) -> None:
-    train = arrays["train"][0]
-    for split, (x, _) in arrays.items():
+def _check_alike(arrays: dict[str, tuple[NDArray[Any], NDArray[Any]]]) -> None:
+    train, labels = arrays["train"]
+    for split, (x, y) in arrays.items():
         if x.shape[1:] != train.shape[1:]:
             raise ShapeError(f"{split}.x: expected samples of shape {train.shape[1:]} as in train, got {x.shape[1:]}")
+        if y.shape[1:] != labels.shape[1:]:
+            raise ShapeError(f"{split}.y: expected targets of shape {labels.shape[1:]} as in train, got {y.shape[1:]}")
         if x.dtype != train.dtype:
             raise DTypeError(f"{split}.x: expected dtype {train.dtype} as in train, got {x.dtype}")
 
 
 def _class_names(
-    arrays: dict[str, tuple[NDArray[Any], NDArray[np.int64]]], classes: Sequence[str] | None
+    arrays: dict[str, tuple[NDArray[Any], NDArray[Any]]], classes: Sequence[str] | None
 ) -> tuple[str, ...]:
     largest = int(arrays["train"][1].max())
     if classes is None:
@@ -357,7 +372,7 @@ def _stratified(y: NDArray[np.int64], sizes: tuple[int, int, int], seed: int) ->
     return [piece[_shuffle(len(piece), seed, 1 + i)] for i, piece in enumerate(pieces)]
 
 
-def _frozen(x: NDArray[Any], y: NDArray[np.int64]) -> Split:
+def _frozen(x: NDArray[Any], y: NDArray[Any]) -> Split:
     x, y = x.view(), y.view()  # a view, so that the caller's own arrays stay writeable
     x.flags.writeable = y.flags.writeable = False
     return Split(x, y)
@@ -391,7 +406,9 @@ def describe(dataset: Dataset) -> dict[str, Any]:
         "splits": {
             name: {
                 "count": len(split),
-                "per_class": np.bincount(split.y, minlength=len(dataset.classes)).tolist(),
+                "per_class": []
+                if dataset.has_targets
+                else np.bincount(split.y, minlength=len(dataset.classes)).tolist(),
                 **_range(split.x),
             }
             for name, split in dataset.splits.items()

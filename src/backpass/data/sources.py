@@ -44,7 +44,8 @@ def load(
         - A folder of pictures, ``CLASS/picture.png`` or ``train/CLASS/picture.png`` with ``val`` and ``test``
           optional, or a folder or archive of CIFAR-10.
         - An ``.npz`` file, or a dict, of arrays ``x y`` or ``X_train y_train [X_val y_val] [X_test y_test]``.
-        - A pair of arrays ``(x, y)``: samples (N, *shape), pictures as (N, C, H, W), and class numbers or names (N,).
+        - A pair of arrays ``(x, y)``: samples (N, *shape), pictures as (N, C, H, W), and class numbers or names (N,),
+          or the real targets of a regression, float (N, K); float (N,) counts as targets if not all are whole.
     data_dir : path, optional
         The folder to look for a name in; else the folder that ``BACKPASS_DATA`` names and then the user's cache.
     train, val, test : int or float, optional

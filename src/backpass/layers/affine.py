@@ -95,6 +95,7 @@ class Affine(Layer):
     init: Init = field(default=He())
 
     reference = Reference(affine_forward, affine_backward, affine_backward_staged)
+    overwrites = ("w",)
 
     def __post_init__(self) -> None:
         whole = isinstance(self.width, (int, np.integer)) and not isinstance(self.width, bool)
@@ -114,9 +115,20 @@ class Affine(Layer):
         """Bind the forward kernel."""
         return native.affine_forward(out, x, p.w, p.b, 0)
 
-    def backward_kernel(self, dx: Array | None, dout: Array, x: Array, out: Array, p: Any, g: Any, c: Any) -> Call:
+    def backward_kernel(
+        self,
+        dx: Array | None,
+        dout: Array,
+        x: Array,
+        out: Array,
+        p: Any,
+        g: Any,
+        c: Any,
+        *,
+        accumulate: bool = True,
+    ) -> Call:
         """Bind the backward kernel."""
-        return native.affine_backward(dx, g.w, g.b, dout, x, p.w)
+        return native.affine_backward(dx, g.w, g.b, dout, x, p.w, int(accumulate))
 
 
 CASES = [

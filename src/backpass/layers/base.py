@@ -8,7 +8,9 @@ needs for an input, the model allocates them, and hands them back as namespaces
     s  state               (running statistics)
     c  cache               (what the forward saves for the backward; a backward only reads it)
 
-Activations and their gradients (`x`, `out`, `dx`, `dout`) are overwritten; parameter gradients accumulate.
+Activations and their gradients (`x`, `out`, `dx`, `dout`) are overwritten; parameter gradients accumulate.  A layer with
+large ones may name some in `overwrites`: its backward kernel then takes `accumulate=False`, which a model asks for
+where it would otherwise write zeros just to have them added to.
 """
 
 from __future__ import annotations
@@ -144,6 +146,8 @@ class Layer:
 
     registry: ClassVar[dict[str, type[Layer]]] = {}
     reference: ClassVar[Reference]
+    overwrites: ClassVar[tuple[str, ...]] = ()
+    """Gradients that `backward_kernel(..., accumulate=False)` overwrites; other layers' kernels have no such argument."""
 
     def __init_subclass__(cls) -> None:
         Layer.registry[cls.__name__] = cls

@@ -39,12 +39,16 @@ class Fusion:
     infer : (out, x, layers, p, s, c) -> Call
     reads : tuple of {"x", "out"}
         What the backward reads besides the caches.
+    overwrites : tuple of str
+        Gradients of the first layer that the backward overwrites if it is given `accumulate=False`; if there are none,
+        it takes no such argument.
     """
 
     forward: Callable[..., Call]
     backward: Callable[..., Call]
     infer: Callable[..., Call]
     reads: tuple[str, ...] = ("x", "out")
+    overwrites: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -144,6 +148,14 @@ def unit_reads(unit: Unit, layers: Sequence[Layer], declared: Sequence[Declared]
     return set(declared[unit.first].reads)
 
 
+def unit_overwrites(unit: Unit, layers: Sequence[Layer], *, kernels: bool = True) -> tuple[str, ...]:
+    """Return the gradients of a unit's first layer that its backward can overwrite rather than add to."""
+    if unit.fusion:
+        return unit.fusion.overwrites
+    layer = layers[unit.first]
+    return layer.overwrites if kernels and layer.has_kernels() else ()
+
+
 def bind_forward(
     unit: Unit, layers: Sequence[Layer], out: Array, x: Array, p: Any, s: Any, c: Any, *, kernels: bool = True
 ) -> Call:
@@ -168,14 +180,19 @@ def bind_backward(
     c: Any,
     *,
     kernels: bool = True,
+    accumulate: bool = True,
 ) -> Call:
-    """Return the call that runs a unit's backward."""
+    """Return the call that runs a unit's backward; `accumulate=False` overwrites the gradients of `unit_overwrites`."""
     i, layer = unit.first, layers[unit.first]
+    how = {} if accumulate or not unit_overwrites(unit, layers, kernels=kernels) else {"accumulate": False}
     if unit.fusion:
         parts = (layers[unit.span], p[unit.span], g[unit.span], None, c[unit.span])
-        return unit.fusion.backward(dx, dout, x, out, *parts)
-    call = layer.backward_kernel(dx, dout, x, out, p[i], g[i], c[i]) if kernels and layer.has_kernels() else None
-    return call or partial(layer.reference_backward, dx, dout, p[i], g[i], c[i])
+        return unit.fusion.backward(dx, dout, x, out, *parts, **how)
+    if kernels and layer.has_kernels():
+        call = layer.backward_kernel(dx, dout, x, out, p[i], g[i], c[i], **how)
+        if call is not None:
+            return call
+    return partial(layer.reference_backward, dx, dout, p[i], g[i], c[i])
 
 
 def bind_infer(
@@ -194,16 +211,26 @@ def _affine_relu_forward(out: Array, x: Array, layers: Any, p: Any, g: Any, s: A
 
 
 def _affine_relu_backward(
-    dx: Any, dout: Array, x: Array, out: Array, layers: Any, p: Any, g: Any, s: Any, c: Any
+    dx: Any,
+    dout: Array,
+    x: Array,
+    out: Array,
+    layers: Any,
+    p: Any,
+    g: Any,
+    s: Any,
+    c: Any,
+    *,
+    accumulate: bool = True,
 ) -> Call:
-    return native.affine_relu_backward(dx, g[0].w, g[0].b, dout, x, p[0].w, out)
+    return native.affine_relu_backward(dx, g[0].w, g[0].b, dout, x, p[0].w, int(accumulate), out)
 
 
 def _affine_relu_infer(out: Array, x: Array, layers: Any, p: Any, s: Any, c: Any) -> Call:
     return native.affine_forward(out, x, p[0].w, p[0].b, 1)
 
 
-FUSIONS[Affine, ReLU] = Fusion(_affine_relu_forward, _affine_relu_backward, _affine_relu_infer)
+FUSIONS[Affine, ReLU] = Fusion(_affine_relu_forward, _affine_relu_backward, _affine_relu_infer, overwrites=("w",))
 
 
 def _batchnorm_relu_forward(out: Array, x: Array, layers: Any, p: Any, g: Any, s: Any, c: Any) -> Call:

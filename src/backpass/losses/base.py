@@ -25,6 +25,7 @@ class Loss:
     """
 
     registry: ClassVar[dict[str, type[Loss]]] = {}
+    wants: ClassVar[str] = "class labels"  # or "targets", real numbers
 
     def __init_subclass__(cls) -> None:
         Loss.registry[cls.__name__] = cls

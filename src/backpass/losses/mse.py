@@ -82,6 +82,8 @@ class MSELoss(Loss):
            [2.]])
     """
 
+    wants = "targets"
+
     def check(self, scores_shape: Shape, y: Any, sample_weights: Any = None) -> Array:
         """Return the targets as float64; raise if targets or weights do not fit the scores."""
         if len(scores_shape) < 2 or min(scores_shape) < 1:

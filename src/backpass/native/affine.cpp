@@ -13,31 +13,33 @@ void affine_forward(Array<T> out, Array<const T> x, Array<const T> w, Array<cons
 }
 BACKPASS_KERNEL(affine_forward, "out(N, M) x(N, D..) w(D, M) b(M) relu")
 
-// dx may be missing (the first layer of a net needs none).
+// dx may be missing (the first layer of a net needs none); accumulate == 0 overwrites dw.
 template <class T>
-void affine_backward(Array<T> dx, Array<T> dw, Array<T> db, Array<const T> dout, Array<const T> x, Array<const T> w) {
+void affine_backward(Array<T> dx, Array<T> dw, Array<T> db, Array<const T> dout, Array<const T> x, Array<const T> w,
+                     long accumulate) {
     const long N = x.rows(), D = w.shape[0], M = w.shape[1];
     const auto rows = row_major(x.data, N, D), upstream = row_major(dout.data, N, M);
-    gemm(dw.data, M, transposed(rows), upstream, {nullptr, false, true});
-    if (dx) gemm(dx.data, D, upstream, transposed(row_major(w.data, D, M)), {});
-    parallel_ranges(M, 256, [&](long begin, long end) {
+    const MatrixProduct<T> for_dw{dw.data, M, transposed(rows), upstream, {nullptr, false, accumulate != 0}};
+    const MatrixProduct<T> for_dx{dx.data, D, upstream, transposed(row_major(w.data, D, M)), {}};
+    gemm_pair<T>(for_dw, dx ? &for_dx : nullptr, [&](long part, long parts) {
+        const long begin = M * part / parts, end = M * (part + 1) / parts;
         for (long n = 0; n < N; n++)
             for (long m = begin; m < end; m++) db[m] += dout[n * M + m];
     });
 }
-BACKPASS_KERNEL(affine_backward, "dx?(N, D..) dw(D, M) db(M) dout(N, M) x(N, D..) w(D, M)")
+BACKPASS_KERNEL(affine_backward, "dx?(N, D..) dw(D, M) db(M) dout(N, M) x(N, D..) w(D, M) accumulate")
 
 // The backward of affine + relu, with `out` that of the relu; dout is masked in place, nobody reads it later.
 template <class T>
 void affine_relu_backward(Array<T> dx, Array<T> dw, Array<T> db, Array<T> dout, Array<const T> x, Array<const T> w,
-                          Array<const T> out) {
-    parallel_ranges(out.size(), memory_grain, [&](long begin, long end) {
+                          long accumulate, Array<const T> out) {
+    parallel_elements(out.size(), memory_grain, [&](long begin, long end) {
         for (long i = begin; i < end; i++) dout[i] = out[i] > 0 ? dout[i] : T(0);
     });
     Array<const T> upstream;
     upstream.data = dout.data;
-    affine_backward<T>(dx, dw, db, upstream, x, w);
+    affine_backward<T>(dx, dw, db, upstream, x, w, accumulate);
 }
-BACKPASS_KERNEL(affine_relu_backward, "dx?(N, D..) dw(D, M) db(M) dout(N, M) x(N, D..) w(D, M) out(N, M)")
+BACKPASS_KERNEL(affine_relu_backward, "dx?(N, D..) dw(D, M) db(M) dout(N, M) x(N, D..) w(D, M) accumulate out(N, M)")
 
 }  // namespace backpass

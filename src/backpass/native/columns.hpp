@@ -51,16 +51,23 @@ inline void for_each_rows(long first, long last, long begin, long end, F&& f) {
 }
 
 // A matrix cut into pieces of some blocks of rows, and of strips of columns where rows are long.  Strips are wide, since
-// memory is read fastest in one run; few rows are cut into narrower ones, for every thread to have some.
+// memory is read fastest in one run.  Few long rows are cut into narrow strips only: a piece then has a whole column, and
+// finds it in the second cache when it comes back to write.  Others have two pieces of rows at least: that is how the
+// matrix product before them is cut, so that each thread finds its rows in its own cache.
 struct Grid {
-    static constexpr long widest = 1024, narrow = 256;          // columns
+    static constexpr long widest = 1024, narrow = 128;         // columns
+    static constexpr long few_rows = 512, long_row = 512;
     template <class T>
     static constexpr long most_slots = 2 * widest / lanes<T>;  // vectors of a strip: the last has up to twice the columns
 
     long N, D, strip, strips, rows, row_pieces;
 
-    Grid(long N, long D) : N(N), D(D), strip(N <= 2 * block_rows ? narrow : widest), strips(std::max(1l, D / strip)) {
-        rows = std::max(1l, memory_grain / std::min(D, strip) / block_rows) * block_rows;
+    Grid(long N, long D) : N(N), D(D) {
+        const bool low = N <= few_rows && D >= long_row;
+        strip = low ? narrow : widest;
+        strips = std::max(1l, D / strip);
+        rows = low ? N : std::max(1l, memory_grain / std::min(D, strip) / block_rows) * block_rows;
+        if (!low && N * D >= shared_least) rows = std::min(rows, (N + 1) / 2);
         row_pieces = (N + rows - 1) / rows;
     }
 

@@ -7,7 +7,7 @@ namespace backpass {
 namespace {
 
 constexpr long draw_grain = 4096;  // elements per piece: a random word costs about as much as an exp
-static_assert(draw_grain % philox_tile == 0);
+static_assert(philox_tile == 64);  // ranges of elements begin at multiples of it
 
 }  // namespace
 
@@ -18,7 +18,7 @@ void dropout_forward(Array<T> out, Array<std::uint8_t> kept, Array<const T> x, A
     const PhiloxStream stream(random.data);
     const auto least = static_cast<std::uint32_t>(threshold);
     const T factor = static_cast<T>(scale);
-    parallel_ranges(x.size(), draw_grain, [=](long begin, long end) {
+    parallel_elements(x.size(), draw_grain, [=](long begin, long end) {
         for (; begin < end; begin += philox_tile) {
             std::uint32_t words[philox_tile];
             T factors[philox_tile];
@@ -43,7 +43,7 @@ BACKPASS_KERNEL(dropout_forward, "out(n..) kept(n..) x(n..) random(3) threshold 
 template <class T>
 void dropout_backward(Array<T> dx, Array<const T> dout, Array<const std::uint8_t> kept, double scale) {
     const T factor = static_cast<T>(scale);
-    parallel_ranges(dout.size(), memory_grain, [=](long begin, long end) {
+    parallel_elements(dout.size(), memory_grain, [=](long begin, long end) {
         T* const to = dx.data;
         const T* const from = dout.data;
         const std::uint8_t* const keep = kept.data;

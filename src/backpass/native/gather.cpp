@@ -169,7 +169,7 @@ BACKPASS_KERNEL(gather_reals, "out(B, D..) x(_, D..) indices(B) shift(D..) scale
 // Zeros, as a call of a program.
 template <class T>
 void fill_zeros(Array<T> out) {
-    parallel_ranges(out.size(), 4 * memory_grain, [&](long begin, long end) { std::fill(out.data + begin, out.data + end, T(0)); });
+    parallel_elements(out.size(), 4 * memory_grain, [&](long begin, long end) { std::fill(out.data + begin, out.data + end, T(0)); });
 }
 BACKPASS_KERNEL(fill_zeros, "out(n..)")
 

@@ -1,5 +1,6 @@
 // The matrix product under affine and convolution layers.
 #pragma once
+#include <functional>
 
 namespace backpass {
 
@@ -30,8 +31,22 @@ struct Epilogue {
     bool accumulate = false;  // added to what C holds (before bias and relu)
 };
 
+template <class T>
+struct MatrixProduct {
+    T* c;
+    long ldc;
+    Matrix<T> a, b;
+    Epilogue<T> epilogue;
+};
+
 // C (m, n), rows `ldc` apart, = epilogue(A (m, k) B (k, n)).  C overlaps neither A nor B.
 template <class T>
 void gemm(T* c, long ldc, Matrix<T> a, Matrix<T> b, Epilogue<T> epilogue = {});
+
+// Two products (the second may be missing) that do not need each other, and beside(part, parts) for all parts of something
+// that needs neither: where they are small, all at once.
+template <class T>
+void gemm_pair(const MatrixProduct<T>& first, const MatrixProduct<T>* second,
+               const std::function<void(long, long)>& beside);
 
 }  // namespace backpass

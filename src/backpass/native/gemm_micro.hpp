@@ -104,6 +104,52 @@ inline void micro_kernel(long k, const T* packed_a, const T* packed_b, T* c, lon
     tile_of<T>(rows, columns)(k, packed_a, rows, packed_b, width, c, ldc, columns, epilogue);
 }
 
+// Whether a few columns are better computed by vectors of rows: one vector of A then feeds `columns` multiply-adds.
+inline constexpr int most_narrow = 6;
+template <class T>
+inline bool pays_narrow(long rows, long columns) {
+    return columns <= most_narrow && (rows + lanes<T> - 1) / lanes<T> * columns * 2 <= rows;
+}
+
+// The tile of a few columns: A[r, p] is a[p * a_step + r], B[p, j] is b[p * b_step + j].  Each sum is that of `tile`.
+template <class T, int columns>
+void narrow_tile(long k, const T* a, long a_step, long rows, const T* b, long b_step, T* c, long ldc,
+                 Epilogue<T> epilogue) {
+    constexpr long L = lanes<T>;
+    for (long row = 0; row < rows; row += L) {
+        const long count = std::min(L, rows - row);
+        Vec<T> sum[columns] = {};
+        for (long p = 0; p < k; p++) {
+            const Vec<T> value = load_some(a + p * a_step + row, count);
+#pragma GCC unroll 8
+            for (int j = 0; j < columns; j++) sum[j] += value * broadcast(b[p * b_step + j]);
+        }
+        T sums[columns][L];
+        for (int j = 0; j < columns; j++) store(sums[j], sum[j]);
+        for (long r = 0; r < count; r++)
+            for (int j = 0; j < columns; j++) {
+                T& at = c[(row + r) * ldc + j];
+                T value = sums[j][r];
+                if (epilogue.accumulate) value += at;
+                if (epilogue.bias) value += epilogue.bias[j];
+                at = epilogue.relu && value < 0 ? T(0) : value;
+            }
+    }
+}
+
+template <class T>
+using NarrowTile = void (*)(long k, const T* a, long a_step, long rows, const T* b, long b_step, T* c, long ldc,
+                            Epilogue<T> epilogue);
+
+// The kernel for `columns` in 1 .. most_narrow.
+template <class T>
+inline NarrowTile<T> narrow_tile_of(long columns) {
+    static constexpr auto kernels = []<int... c>(std::integer_sequence<int, c...>) {
+        return std::array<NarrowTile<T>, most_narrow>{narrow_tile<T, c + 1>...};
+    }(std::make_integer_sequence<int, most_narrow>{});
+    return kernels[columns - 1];
+}
+
 // packed[p * width + i] = element (i, p) of a panel: `count` <= width lines i, k elements p each; zeros for
 // the other lines.  One of the strides is 1.  May write up to a vector past the end of the panel.
 template <class T>

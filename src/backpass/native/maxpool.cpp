@@ -45,16 +45,15 @@ struct Best {
 template <class T, class Index>
 inline void save(const Best<T>& best, T* out, Index* argmax, long count) {
     const auto places = __builtin_convertvector(best.place, typename IndexVector<T, Index>::type);
-    if (count >= lanes<T>) {
-        store(out, best.value);
-        if (argmax) __builtin_memcpy(argmax, &places, sizeof(places));
-        return;
-    }
     store_some(out, best.value, count);
     if (!argmax) return;
-    Index some[lanes<T>];
-    __builtin_memcpy(some, &places, sizeof(places));
-    move_some<lanes<T> / 2>(argmax, some, count);
+    if (count >= lanes<T>) {
+        __builtin_memcpy(argmax, &places, sizeof(places));
+        return;
+    }
+    Index values[lanes<T>];
+    __builtin_memcpy(values, &places, sizeof(places));
+    move_some<lanes<T> / 2>(argmax, values, count);
 }
 
 // Windows of 2 x 2 side by side, the usual ones, straight from the image.
@@ -63,10 +62,11 @@ void halve_row(T* out, Index* argmax, const T* first, const T* second, long OW) 
     constexpr int L = lanes<T>;
     constexpr auto each = std::make_index_sequence<lanes<T>>{};
     for (long v = 0; v < OW; v += L) {
-        const long count = 2 * (OW - v);
-        const auto [even, odd] = split_pairs<T>(load_some(first + 2 * v, count), load_some(first + 2 * v + L, count - L), each);
-        const auto [even2, odd2] =
-            split_pairs<T>(load_some(second + 2 * v, count), load_some(second + 2 * v + L, count - L), each);
+        const long rest = 2 * (OW - v);
+        const Vec<T> a0 = load_some(first + 2 * v, rest), a1 = load_some(first + 2 * v + L, rest - L);
+        const Vec<T> b0 = load_some(second + 2 * v, rest), b1 = load_some(second + 2 * v + L, rest - L);
+        const auto [even, odd] = split_pairs<T>(a0, a1, each);
+        const auto [even2, odd2] = split_pairs<T>(b0, b1, each);
         Best<T> best = {even, {}};
         best.meet(odd, 1);
         best.meet(even2, 2);
@@ -128,21 +128,21 @@ void double_row(T* first, T* second, const T* dout, const Index* argmax, long OW
     constexpr int L = lanes<T>;
     constexpr auto each = std::make_index_sequence<lanes<T>>{};
     for (long v = 0; v < OW; v += L) {
-        const long some = std::min<long>(L, OW - v), count = 2 * some;
+        const long rest = 2 * (OW - v);
         typename IndexVector<T, Index>::type places;
-        if (some == L) {
+        if (OW - v >= L) {
             __builtin_memcpy(&places, argmax + v, sizeof(places));
         } else {
-            Index rest[L] = {};
-            move_some<L / 2>(rest, argmax + v, some);
-            __builtin_memcpy(&places, rest, sizeof(places));
+            Index values[L] = {};
+            move_some<lanes<T> / 2>(values, argmax + v, OW - v);
+            __builtin_memcpy(&places, values, sizeof(places));
         }
         const auto place = __builtin_convertvector(places, Vec<Count<T>>);
-        const Vec<T> d = load_some(dout + v, some), none = {};
+        const Vec<T> d = load_some(dout + v, OW - v), none = {};
         const auto [a0, a1] = join_pairs<T>(place == 0 ? d : none, place == 1 ? d : none, each);
         const auto [b0, b1] = join_pairs<T>(place == 2 ? d : none, place == 3 ? d : none, each);
-        store_some(first + 2 * v, a0, count), store_some(first + 2 * v + L, a1, count - L);
-        store_some(second + 2 * v, b0, count), store_some(second + 2 * v + L, b1, count - L);
+        store_some(first + 2 * v, a0, rest), store_some(first + 2 * v + L, a1, rest - L);
+        store_some(second + 2 * v, b0, rest), store_some(second + 2 * v + L, b1, rest - L);
     }
 }
 

@@ -27,7 +27,7 @@ inline constexpr long optimizer_grain = 8192;
 // step(i) for i = 0 .. n-1; it returns a number that is finite exactly if all that it computed is.
 template <class Step>
 void sweep(long n, const Control& control, Step&& step) {
-    parallel_ranges(n, optimizer_grain, [&](long begin, long end) {
+    parallel_elements(n, optimizer_grain, [&](long begin, long end) {
         long bad = 0;
 #pragma GCC ivdep
         for (long i = begin; i < end; i++) bad |= !(std::abs(step(i)) <= std::numeric_limits<decltype(step(i))>::max());

@@ -38,8 +38,9 @@ struct alignas(64) Share {
     static constexpr std::uint64_t mask = (1u << bits) - 1;
 
     std::atomic<std::uint64_t> ticket{0};
-    Body body = nullptr;  // read only by who has taken a piece, and until it is done they do not change
+    Body body = nullptr;  // the rest is read only by who has taken a piece, and does not change until it is done
     void* context = nullptr;
+    std::atomic<bool> several{false};  // shares have several pieces; a single one is begun by its owner, or by the caller
 
     static std::uint64_t make(std::uint64_t job, long begin, long end) {
         return job << (2 * bits) | static_cast<std::uint64_t>(end) << bits | static_cast<std::uint64_t>(begin);
@@ -47,6 +48,13 @@ struct alignas(64) Share {
     static long end(std::uint64_t ticket) { return static_cast<long>(ticket >> bits & mask); }
     static long next(std::uint64_t ticket) { return static_cast<long>(ticket & mask); }
     static bool open(std::uint64_t ticket) { return next(ticket) < end(ticket); }
+
+    void give(std::uint64_t job, long begin, long end, bool several_pieces, Body what, void* with) {
+        body = what;
+        context = with;
+        several.store(several_pieces, std::memory_order_relaxed);
+        ticket.store(make(job, begin, end), std::memory_order_release);
+    }
 
     bool open() const { return open(ticket.load(std::memory_order_acquire)); }
 
@@ -96,19 +104,15 @@ public:
         if (static_cast<int>(workers_.size()) < threads - 1) start_workers();
         remaining_.store(pieces, std::memory_order_relaxed);
         job_ = (job_ + 1) & ((1ull << (64 - 2 * Share::bits)) - 1);
-        for (int t = threads - 1; t >= 0; t--) {
-            Share& share = shares_[t];
-            share.body = body;
-            share.context = context;
-            const auto begin = [&](long i) { return (pieces * i + threads - 1) / threads; };
-            share.ticket.store(Share::make(job_, begin(t), begin(t + 1)), std::memory_order_seq_cst);
-        }
-        if (asleep_.load(std::memory_order_seq_cst) > 0) {
+        const auto begin = [&](long t) { return (pieces * t + threads - 1) / threads; };
+        for (int t = threads - 1; t >= 0; t--) shares_[t].give(job_, begin(t), begin(t + 1), pieces > threads, body, context);
+        std::atomic_thread_fence(std::memory_order_seq_cst);  // tickets before asleep_: a worker looks in the other order
+        if (asleep_.load(std::memory_order_relaxed) > 0) {
             std::lock_guard<std::mutex> sleep(sleep_);
             wake_.notify_all();
         }
         inside_job = true;
-        const long done = take_pieces(0);
+        const long done = take_pieces(0, true);
         inside_job = false;
         for (int spins = 0; remaining_.load(std::memory_order_acquire) != done; spins++)
             spins < spins_before_yield ? pause() : static_cast<void>(sched_yield());
@@ -127,9 +131,9 @@ public:
     }
 
 private:
-    long take_pieces(int own) {
+    long take_pieces(int own, bool others) {
         long done = shares_[own].run(true);
-        for (int i = 1; i < threads_; i++) done += shares_[(own + i) % threads_].run(false);
+        for (int i = 1; others && i < threads_; i++) done += shares_[(own + i) % threads_].run(false);
         return done;
     }
 
@@ -140,15 +144,16 @@ private:
         int spins = 0;
         while (!stop_.load(std::memory_order_relaxed)) {
             if (share.open()) {
-                remaining_.fetch_sub(take_pieces(own), std::memory_order_acq_rel);
+                remaining_.fetch_sub(take_pieces(own, share.several), std::memory_order_acq_rel);
                 spins = 0;
             } else if (++spins < spins_before_sleep) {
                 pause();
             } else {
                 std::unique_lock<std::mutex> lock(sleep_);
-                asleep_.fetch_add(1, std::memory_order_seq_cst);
+                asleep_.fetch_add(1, std::memory_order_relaxed);
+                std::atomic_thread_fence(std::memory_order_seq_cst);
                 wake_.wait(lock, [&] { return stop_.load() || share.open(); });
-                asleep_.fetch_sub(1, std::memory_order_seq_cst);
+                asleep_.fetch_sub(1, std::memory_order_relaxed);
                 spins = 0;
             }
         }

@@ -34,6 +34,18 @@ void parallel_ranges(long n, long grain, F&& f) {
 // ten times what handing out a piece costs, and few enough that both cores get some of a small layer.
 inline constexpr long memory_grain = 16384;
 
+// Fewer elements than this are done by the calling thread: handing out costs about what it would save.
+inline constexpr long shared_least = 4096;
+
+// f(begin, end) over 0 .. n elements in an even number of ranges of whole cache lines, `grain` elements each at most.
+// Even, so that two threads share equally, and find what they wrote in one kernel in their caches in the next.
+template <class F>
+void parallel_elements(long n, long grain, F&& f) {
+    constexpr long line = 64;
+    const long pieces = n < shared_least ? 1 : (n + 2 * grain - 1) / (2 * grain) * 2;
+    parallel_ranges(n, std::max(1L, (n + pieces * line - 1) / (pieces * line)) * line, f);
+}
+
 // Scratch memory of the calling thread, 64-byte aligned; grows once, is reused ever after, and is the
 // only memory that kernels take.  A slot is valid until the same thread asks for the same slot again.
 enum class Slot { packed_a, packed_b, panel_a, panel_b, tile, partial, other, count };

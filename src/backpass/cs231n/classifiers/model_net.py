@@ -140,7 +140,6 @@ class ModelNet:
         _run(plan.forward)
         loss = np.zeros(1)
         loss[0], plan.dscores[...] = kind.reference(plan.scores, labels)
-        model.grads[...] = 0
         _run(plan.backward)
         if self.reg:
             weights = model.groups["weight"]
