@@ -13,7 +13,7 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from . import data, errors, init, models
+from . import errors, init
 from .layers import *  # noqa: F403 (the layers' own __all__)
 from .layers import __all__ as _layers
 from .losses import *  # noqa: F403
@@ -24,7 +24,7 @@ from .optim import *  # noqa: F403
 from .optim import __all__ as _optimizers
 
 if TYPE_CHECKING:
-    from . import check, recipes, report, schedule, testing
+    from . import check, data, models, recipes, report, schedule, testing
     from .average import EMA, Lookahead
     from .callbacks import Callback
     from .history import History
@@ -62,8 +62,8 @@ __all__ = [
 ]
 
 
-# What trains, reads, draws or tests is imported when it is first asked for: `import backpass` stays quick.
-_MODULES = ("check", "recipes", "report", "schedule", "testing")
+# What trains, reads, draws or tests, and ready-made nets, are imported when first asked for: `import backpass` stays quick.
+_MODULES = ("check", "data", "models", "recipes", "report", "schedule", "testing")
 _LATER = {
     "EMA": "average",
     "Lookahead": "average",

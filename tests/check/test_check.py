@@ -376,3 +376,45 @@ def test_other_rules_and_going_uphill(name):
 def test_an_unknown_rule_is_an_error():
     with pytest.raises(errors.ArgumentError, match="known: sgd"):
         check_optimizer(lambda w, dw, config: (w, config), "frob")
+
+
+def test_a_search_that_breaks_down_still_says_that_the_gradient_is_wrong(monkeypatch):
+    from backpass.check import doctor
+
+    def stumble(*_, **__):
+        raise ValueError("stumbled")
+
+    monkeypatch.setattr(doctor, "Truth", stumble)
+    report = check(relu_forward, lambda dout, x: 2 * dout * (x > 0))
+    assert [f.severity for f in report.findings] == ["wrong"]
+    assert "ValueError: stumbled" in report.findings[0].message
+
+
+def test_a_step_that_breaks_down_is_said_and_the_rest_goes_on(monkeypatch):
+    from backpass.check import examine
+
+    def stumble(*_, **__):
+        raise ValueError("stumbled")
+
+    monkeypatch.setattr(examine, "examine_formula", stumble)
+
+    def spoil(dout, x):
+        dout *= x > 0
+        return dout
+
+    report = check(relu_forward, spoil)
+    assert [(f.severity, f.cause) for f in report.findings] == [("wrong", "mutation"), ("warning", "not_checked")]
+
+
+def test_the_users_own_inputs_are_tried_with_their_first_row_only():
+    def shift_forward(x, shift):
+        return x + shift, x.shape
+
+    def shift_backward(dout, shape):
+        return dout.reshape(shape).squeeze(), dout.sum(axis=0)
+
+    given = {"x": np.ones((4, 3)), "shift": np.arange(3.0)}
+    report = check(shift_forward, shift_backward, given)
+    assert report.findings[0].cause == "keepdims"
+    assert "with a batch of one" in report.findings[0].message
+    assert check(shift_forward, shift_backward, {"x": np.ones((3, 3)), "shift": np.arange(3.0)}).ok  # which 3 is it?

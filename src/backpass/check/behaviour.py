@@ -72,9 +72,8 @@ def examine_behaviour(
         changed = recorder.changed
         recorder.reset()
     mutated = _report_mutation(program, report, backward, "backward", watched, before, changed)
-    for (_, array), old in zip(watched, before, strict=True):
-        if mutated and array.flags.writeable:
-            array[...] = old
+    if mutated:
+        return  # a second call would start from what the first has spoilt
     upstream = [np.array(d) for d in layer.upstream]
     layer.randomness.rewind(1)
     try:
@@ -84,8 +83,7 @@ def examine_behaviour(
         finding.cause = "second_call"
         report.findings.append(finding)
         return
-    if not has_wrong(report) or not mutated:
-        _report_second_call(layer, program, report, first, second, mutated)
+    _report_second_call(layer, program, report, first, second)
     _number_types(forward, backward, variant, program, report, layer)
 
 
@@ -145,15 +143,15 @@ def keeps_state(layer: Layer, program: Program, report: Report) -> bool:
     """Whether a second forward and backward, on the same inputs, give other gradients."""
     first, second = _frozen(layer.backward(lambda: None)), _frozen(layer.backward(lambda: None))
     before = len(report.findings)
-    _report_second_call(layer, program, report, first, second, mutated=False)
+    _report_second_call(layer, program, report, first, second)
     return len(report.findings) > before
 
 
 def _report_second_call(
-    layer: Layer, program: Program, report: Report, first: dict[str, Any], second: dict[str, Any], mutated: bool
+    layer: Layer, program: Program, report: Report, first: dict[str, Any], second: dict[str, Any]
 ) -> None:
     different = [k for k in first if k in second and not np.array_equal(first[k], second[k], equal_nan=True)]
-    if not different or mutated:
+    if not different:
         return
     recorder = program.recorder
     runs = []
@@ -206,6 +204,7 @@ def _number_types(
                 report,
                 gradient.dtype,
                 f"d{leaf} comes back as {gradient.dtype} from float64 inputs: digits are lost",
+                severity="wrong",
             )
             return
     low: dict[str, Any] = {
@@ -249,7 +248,13 @@ def _number_types(
 
 
 def _dtype_finding(
-    layer: Layer, program: Program, report: Report, dtype: Any, message: str, forward: bool = False
+    layer: Layer,
+    program: Program,
+    report: Report,
+    dtype: Any,
+    message: str,
+    forward: bool = False,
+    severity: str = "warning",
 ) -> None:
     recorder = program.recorder
     with program.watched("values"):
@@ -270,7 +275,7 @@ def _dtype_finding(
         ),
         None,
     )
-    finding = Finding("warning", "dtype", f"{message}  ->  {CAUSES['dtype']}")
+    finding = Finding(severity, "dtype", f"{message}  ->  {CAUSES['dtype']}")
     if place is not None:
         site = place.site
         finding.path, finding.line, finding.function = (

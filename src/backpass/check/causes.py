@@ -192,6 +192,8 @@ def _of_value(name: str, v: Array, t: Array, context: Context) -> Cause | None:
         _softmax,
         _averaged,
         _term,
+        _term_by_rows,
+        _where_wrong,
         _in_part,
     )
     for hypothesis in hypotheses:
@@ -302,6 +304,9 @@ def _slopes(name: str, v: Array, t: Array, context: Context) -> Cause | None:
                 continue  # the zeros of the two only hide the difference
             if right.startswith("the mask") and not used:
                 return Cause("mask", f"{name} should be zero where {right_at} is not positive", 1.0)
+            if not right and used.startswith("the slope") and used_at in context.parameters:
+                sentence = f"{name} is the gradient of what {used_at} was computed from, not of {used_at} itself"
+                return Cause("function", sentence, 1.0)
             if not right:
                 return Cause("extra_factor", f"{name} is multiplied by {used.format(used_at)}, once too often", 1.0)
             if not used:
@@ -350,6 +355,57 @@ def _term(name: str, v: Array, t: Array, context: Context) -> Cause | None:
             factor = "" if abs(abs(k) - 1) < 1e-6 else f"{number_in_words(abs(k), context)[0]} times "
             if relative_error(v, t) > 1e-3:
                 return Cause("missing_term", f"{name} differs from what it should be by {factor}{text}", 1.3)
+    return None
+
+
+def _term_by_rows(name: str, v: Array, t: Array, context: Context) -> Cause | None:
+    """V - T = A b, where b is the same along an axis: a term lacks a factor of its row, like the sum of the upstream."""
+    plain = {k: np.asarray(a) for k, a in context.arrays.items() if np.asarray(a).dtype.kind == "f"}
+    powers = {f"exp({k})": np.exp(a) for k, a in plain.items() if a.shape == v.shape and a.max() < 30}
+    fallback: Cause | None = None
+    for text, a in (plain | powers).items():
+        if a.shape != v.shape or a.ndim < 2 or not a.all():
+            continue
+        factor = (v - t) / a
+        for axis in range(a.ndim):
+            row = factor.mean(axis=axis, keepdims=True)
+            if a.shape[axis] < 3 or row.size < 2 or relative_error(a * row, v - t) > FITS:
+                continue
+            sums = next((np.sum(u, axis=axis, keepdims=True) for u in context.upstream if np.shape(u) == v.shape), None)
+            if sums is not None and min(relative_error(row, 1 - sums), relative_error(row, sums - 1)) < FITS:
+                sentence = f"in {name}, the sum of the upstream gradient over axis {axis} does not multiply {text}"
+                return Cause("upstream_missing", sentence, 1.0)
+            sentence = f"in {name}, the term with {text} lacks a factor that is the same along axis {axis}"
+            fallback = fallback or Cause("missing_factor", sentence, 1.4)
+    return fallback
+
+
+def _where_wrong(name: str, v: Array, t: Array, context: Context) -> Cause | None:
+    """Whether V is right at many elements, and wrong in one and the same way at all others."""
+    wrong = np.abs(v - t) > FITS * np.abs(t).max()
+    count = int(wrong.sum())
+    if not 3 <= count <= 0.9 * v.size:
+        return None
+    where = f"{name}, in {count} of {v.size} elements,"
+    got, right = v[wrong], t[wrong]
+    if relative_error(got, -right) < FITS:
+        return Cause("sign", f"{where} has the wrong sign", 2.0)
+    for upstream in context.upstream:
+        u = np.asarray(upstream)
+        if u.shape == v.shape:
+            if relative_error(got * u[wrong], right) < FITS:
+                return Cause("upstream_missing", f"{where} is not multiplied by the upstream gradient", 0.9)
+            if relative_error(got, right * u[wrong]) < FITS:
+                return Cause("upstream_twice", f"{where} is multiplied by the upstream gradient twice", 0.9)
+            ratio = _ratio(got - right, u[wrong])
+            if ratio is not None:
+                words = number_in_words(abs(ratio), context)[0]
+                return Cause("missing_term", f"{where} is off by {words} times the upstream gradient", 1.1)
+    ratio = _ratio(got, right)
+    if ratio is not None:
+        return Cause("factor", f"{where} is {number_in_words(abs(ratio), context)[0]} times what it should be", 1.1)
+    if float(np.ptp(got - right)) < FITS * float(np.abs(t).max()):
+        return Cause("missing_term", f"{where} is off by the same number, {np.mean(got - right):.6g}", 1.2)
     return None
 
 

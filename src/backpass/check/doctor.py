@@ -17,18 +17,32 @@ from backpass.check.locate import Key, Location, Truth, Verdict, backward_events
 from backpass.check.marks import mark
 from backpass.check.measure import Measured, quiet
 from backpass.check.reasons import cause_by_value, context_of, gradients_of
-from backpass.check.recorder import Event
+from backpass.check.recorder import Event, is_real
 from backpass.check.repair import Repair, search
 from backpass.check.report import Finding, Report
 from backpass.check.scope import candidates_of, scope_of
 from backpass.check.solve import solve_for
-from backpass.check.subject import Layer, Subject
+from backpass.check.subject import Layer, Subject, stems
 
 Array = NDArray[np.float64]
 
 
 def diagnose(subject: Subject, measured: Measured, report: Report, budget_s: float = 3.0) -> None:
-    """Find the faults behind wrong gradients, one after the other, and add them to a report."""
+    """Find the faults behind wrong gradients and add them to a report; that they are wrong is said whatever happens."""
+    before = len(report.findings)
+    stopped = ""
+    try:
+        _find_faults(subject, measured, report, budget_s)
+    except Exception as error:
+        stopped = f" (the search ended with {type(error).__name__}: {error})"
+    if not any(f.severity == "wrong" for f in report.findings[before:]):
+        names = ", ".join(f"d{w}" for w in measured.wrong)
+        message = f"{names} wrong, and no line could be singled out{stopped}"
+        report.findings.append(Finding("wrong", "unknown", message, quantity=names))
+
+
+def _find_faults(subject: Subject, measured: Measured, report: Report, budget_s: float) -> None:
+    """Find the faults, one after the other."""
     program = subject.program
     if not program.functions:
         _without_source(subject, measured, report, "the source is not at hand, so no line can be judged")
@@ -210,6 +224,11 @@ def _decide(
             cause, anchor = solved
             first = anchor
             location.suspects = [anchor]
+    if chosen is None and cause is not None and cause.key == "return_order":
+        swapped = _return_of(events, anchor, yours)
+        if swapped is not None:
+            anchor = first = swapped
+            location.suspects = [anchor]
     line, path, function = anchor.site.line, anchor.site.path, anchor.site.function
     if chosen is not None:
         line = chosen.edit.line
@@ -245,6 +264,19 @@ def _decide(
                 "could not be judged and may be at fault as well"
             )
     return finding, fault
+
+
+def _return_of(events: list[Event], verdict: Verdict, yours: dict[str, Any]) -> Verdict | None:
+    """Return the place that returns a gradient for that of another leaf, unless its very name says the other."""
+    leaf = verdict.leaf
+    if not leaf or stems(verdict.site.name)[:1] == [leaf.lower().replace("_", "")]:
+        return None
+    returned = [
+        e
+        for e in events
+        if e.site.kind == "return" and is_real(e.value) and np.array_equal(e.value, yours[leaf], equal_nan=True)
+    ]
+    return Verdict(returned[-1].site, "wrong", returned[-1].order, returned[-1:], leaf=leaf) if returned else None
 
 
 def _first_broken(events: list[Event], outputs: list[Any]) -> tuple[str, Event] | None:

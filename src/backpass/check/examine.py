@@ -4,25 +4,26 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from backpass.check import inputs, numeric
-from backpass.check.behaviour import examine_behaviour, examine_loss_behaviour, keeps_state
+from backpass.check.behaviour import arrays_in, examine_behaviour, examine_loss_behaviour, keeps_state
 from backpass.check.causes import CAUSES
 from backpass.check.doctor import diagnose
 from backpass.check.findings import exception_finding, has_wrong
 from backpass.check.inputs import Variant
 from backpass.check.instrument import Program, line_with, relative_path
 from backpass.check.marks import mark_right
-from backpass.check.measure import measure, quiet
+from backpass.check.measure import Measured, attempt, measure, quiet
 from backpass.check.objects import as_pair
 from backpass.check.own import check_net, check_own, is_own
 from backpass.check.promises import examine_formula, examine_modes
 from backpass.check.report import Finding, GradientRow, Report
-from backpass.check.subject import Layer, Loss, NotCheckable, Subject, arguments_by_name, repeatable
+from backpass.check.subject import Layer, Loss, NotCheckable, Subject, arguments_by_name, call_with, fresh, repeatable
 from backpass.errors import ArgumentError
 from backpass.model import Model
 
@@ -127,18 +128,69 @@ def _examine(
     budget_s: float,
     title: str,
 ) -> None:
+    main = variants[0]
+    modes_seen = False
     for variant in variants:
-        _examine_variant(forward, backward, variant, program, report, wrt, seed, budget_s)
+        if variant.purpose == "test" and backward is not None and not modes_seen:
+            # A forward whose test mode is wrong makes a right backward look wrong there.
+            attempt(report, "test mode", examine_modes, forward, main, program, report, title, budget_s)
+            modes_seen = True
+            if has_wrong(report):
+                break
+        attempt(
+            report,
+            f"the gradients {_label(variant)}".strip(),
+            _examine_variant,
+            forward,
+            backward,
+            variant,
+            program,
+            report,
+            wrt,
+            seed,
+            budget_s,
+        )
         if has_wrong(report):
             break  # one fault reported well, rather than its echo in every variant
     if backward is not None and not any(f.cause == "exception" for f in report.findings):
-        with quiet():
-            examine_formula(forward, variants[0], program, report, title, budget_s)
-            examine_behaviour(forward, backward, variants[0], program, report, wrt, seed)
-            examine_modes(forward, variants[0], program, report, title, budget_s)
+        gradients = _GradientsOf(forward, backward, main, program, wrt, seed)
+        attempt(
+            report, "the formula", examine_formula, forward, main, program, report, title, budget_s, gradients.are_right
+        )
+        attempt(report, "the behaviour", examine_behaviour, forward, backward, main, program, report, wrt, seed)
+        if not modes_seen:
+            attempt(report, "test mode", examine_modes, forward, main, program, report, title, budget_s)
     elif backward is None and not has_wrong(report):
-        with quiet():
-            examine_loss_behaviour(forward, variants[0], program, report)
+        attempt(report, "the behaviour", examine_loss_behaviour, forward, main, program, report)
+
+
+@dataclass(frozen=True)
+class _GradientsOf:
+    """The gradients of a pair at one set of inputs, to be measured again when the forward has been edited."""
+
+    forward: Any
+    backward: Any
+    variant: Variant
+    program: Program
+    wrt: list[str] | None
+    seed: int
+
+    def are_right(self) -> bool:
+        """Whether the backward is that of the forward as it now is, along one direction for each array."""
+        layer = Layer(self.forward, self.backward, self.variant.arguments, self.program, self.wrt, self.seed)
+        yours = layer.backward(lambda: None)
+        for leaf, base in layer.leaves.items():
+            if leaf not in yours or np.shape(yours[leaf]) != base.shape:
+                return False
+            u = np.random.default_rng(11).standard_normal(base.shape)
+
+            def along(t: float, leaf: str = leaf, base: Array = base, u: Array = u) -> float:
+                return layer.loss({**layer.leaves, leaf: base + t * u})
+
+            true, got = numeric.derivative_along(along, lambda: 0).value, float(np.sum(yours[leaf] * u))
+            if not abs(true - got) <= 1e-5 * max(abs(true), float(np.sqrt(np.sum(yours[leaf] ** 2)))):
+                return False
+        return True
 
 
 def _title(forward: Callable[..., Any], backward: Callable[..., Any] | None) -> str:
@@ -150,7 +202,9 @@ def _variants(forward: Callable[..., Any], title: str, arguments: Any, seed: int
         arguments = arguments(np.random.default_rng(seed))
     if arguments is not None:
         named = arguments_by_name(forward, arguments)
-        return [Variant("main", {k: _as_float(v) for k, v in named.items()})]
+        given = {k: _as_float(v) for k, v in named.items()}
+        single = _batch_of_one(forward, title, given)
+        return [Variant("main", given), *([Variant("one", single)] if single is not None else [])]
     variants = inputs.build(forward, getattr(forward, "__name__", title), seed)
     if not variants:
         raise ArgumentError(
@@ -159,6 +213,33 @@ def _variants(forward: Callable[..., Any], title: str, arguments: Any, seed: int
             "give them, as a tuple or dict of arrays, or as a function inputs(rng)"
         )
     return variants
+
+
+def _batch_of_one(forward: Callable[..., Any], title: str, given: dict[str, Any]) -> dict[str, Any] | None:
+    """Return the first row only of a user's own inputs, or None where it is not plain which axis the batch is."""
+    count = next((len(v) for v in given.values() if isinstance(v, np.ndarray) and v.ndim > 1), 0)
+    if count < 2 or inputs.kind_of(getattr(forward, "__name__", title)) == "batchnorm":
+        return None
+    single = {}
+    for name, value in given.items():
+        if not isinstance(value, np.ndarray):
+            inside = [a for _, a in arrays_in(value, name)]
+            if value == count or any(count in a.shape for a in inside):
+                return None
+            single[name] = value
+            continue
+        batch = value.ndim > 1 or value.dtype.kind in "iu"
+        if count in value.shape[1:] or (count in value.shape and not batch):
+            return None
+        single[name] = value[:1] if count in value.shape else value
+    try:
+        with quiet():
+            result = call_with(forward, fresh(single))
+            out = np.asarray(result[0] if isinstance(result, tuple) else result)
+            usable = bool(np.isfinite(out).all()) and out.shape[:1] in ((), (1,))
+    except Exception:
+        return None
+    return single if usable else None
 
 
 def _as_float(value: Any) -> Any:
@@ -219,6 +300,8 @@ def _examine_variant(
         return
     try:
         measured = measure(subject)
+        if isinstance(subject, Layer):
+            measured.extra = subject.extra
     except Exception as error:
         if variant.purpose == "test":
             report.checked.append(f"not {label}: the backward raised {type(error).__name__}")
@@ -260,24 +343,44 @@ def _examine_variant(
                 f"d{leaf}",
             )
         )
+    if backward is not None and variant.purpose == "main" and measured.extra:
+        line, code, path, function = line_with(program, backward, ("return",), last=True)
+        report.findings.append(
+            Finding(
+                "wrong",
+                "extra_gradient",
+                f"{measured.extra} more gradient{'s' if measured.extra > 1 else ''} than arrays that the forward takes "
+                f"{'are' if measured.extra > 1 else 'is'} returned  ->  {CAUSES['extra_gradient']}",
+                function,
+                path,
+                line,
+                code,
+            )
+        )
     for row in measured.rows:
         if row.note.startswith("so small") and variant.purpose == "main":
             report.findings.append(Finding("note", "small", f"d{row.name} is {row.note}", quantity=f"d{row.name}"))
     if variant.purpose == "main" and not has_wrong(report) and not measured.wrong and program.functions:
         mark_right(subject, measured, report)
-    if measured.wrong and isinstance(subject, Layer) and keeps_state(subject, program, report):
-        return  # what the gradients hold now depends on how often the backward was called
     if measured.wrong:
-        before = len(report.findings)
-        diagnose(subject, measured, report, budget_s)
-        if label:
-            for finding in report.findings[before:]:
-                finding.message = f"{label}: {finding.message}"
-        if before == len(report.findings):
-            names = ", ".join(f"d{w}" for w in measured.wrong)
-            report.findings.append(
-                Finding("wrong", "unknown", f"{names} wrong, and no line could be singled out", quantity=names)
-            )
+        _explain_wrong(subject, measured, program, report, label, budget_s)
+
+
+def _explain_wrong(
+    subject: Subject, measured: Measured, program: Program, report: Report, label: str, budget_s: float
+) -> None:
+    """Say where and why gradients are wrong."""
+    before = len(report.findings)
+    try:
+        with quiet():
+            if isinstance(subject, Layer) and keeps_state(subject, program, report):
+                return  # what the gradients hold now depends on how often the backward was called
+    except Exception as error:
+        report.checked.append(f"not a second call: it raised {type(error).__name__}")
+    diagnose(subject, measured, report, budget_s)
+    if label:
+        for finding in report.findings[before:]:
+            finding.message = f"{label}: {finding.message}"
 
 
 def _labelled(row: GradientRow, label: str) -> GradientRow:
@@ -299,6 +402,7 @@ def _label(variant: Variant) -> str:
         "small": "with inputs of a small scale",
         "ties": "with equal values in a window",
         "one": "with a batch of one",
+        "single": "with an axis of size one",
         "test": "in test mode",
         "image": "with inputs of more axes",
     }[variant.purpose]

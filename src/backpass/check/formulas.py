@@ -72,6 +72,10 @@ def expected(kind: str, name: str, arguments: dict[str, Any]) -> Iterator[Array]
     ):
         return
     w, b = find_array(arguments, W), find_array(arguments, B)
+    understood = [x, w, b, find_array(arguments, SCALE), find_array(arguments, SHIFT)]
+    floats = (v for k, v in arguments.items() if not k.lower().startswith(("running", "moving")))
+    if any(isinstance(v, np.ndarray) and v.dtype.kind == "f" and all(v is not u for u in understood) for v in floats):
+        return  # an array more than the formula knows of
     if kind == "affine" and w is not None and w.ndim == 2:
         flat = x.reshape(len(x), -1)
         shift = 0.0 if b is None else b
@@ -102,6 +106,29 @@ def expected(kind: str, name: str, arguments: dict[str, Any]) -> Iterator[Array]
         yield from _pooled(x, arguments, np.max if kind == "maxpool" else np.mean)
     elif kind == "elementwise":
         yield from _elementwise(_plain(name), x, arguments)
+
+
+def of_the_family(name: str, arguments: dict[str, Any], out: Array) -> bool:
+    """Whether an output is that of an activation with a constant of its author's own: elu with alpha 1.5 is an elu."""
+    x = find_array(arguments, X)
+    if x is None or _setting(arguments, "alpha", "slope", "negative_slope", "leak", "beta") is not None:
+        return False
+    low = x < 0
+    with np.errstate(all="ignore"):
+        if _plain(name) in ("silu", "swish"):
+            return _steady(-np.log(x / out - 1) / x)
+        if _plain(name) == "elu":
+            found = out[low] / np.expm1(x[low])
+        elif _plain(name) in ("leaky_relu", "leakyrelu", "lrelu"):
+            found = out[low] / x[low]
+        else:
+            return False
+    return _steady(found) and bool(np.array_equal(out[~low], x[~low]))
+
+
+def _steady(found: Array) -> bool:
+    """Whether all elements are the same number."""
+    return found.size > 1 and bool(np.isfinite(found).all()) and float(np.ptp(found)) < 1e-6
 
 
 def _convolved(x: Array, w: Array, b: Array | None, arguments: dict[str, Any]) -> Iterator[Array]:

@@ -25,7 +25,10 @@ EPS = 1e-2  # large on purpose: an epsilon in the wrong place shows
 
 @dataclass
 class Variant:
-    """One set of arguments; `purpose` is main, stride, small, ties, one (a batch of one), test or image."""
+    """One set of arguments.
+
+    `purpose` is main, stride, small, ties, one (a batch of one), single (an axis of size one), test or image.
+    """
 
     purpose: str
     arguments: dict[str, Any]
@@ -162,24 +165,28 @@ def _settings(kind: str, names: list[str]) -> list[tuple[str, dict[str, Any]]]:
             ("stride", {"shape": (2, 2, 5, 8), "filters": (3, 2, 3, 4), "stride": 2, "pad": 1}),
             ("stride", {"shape": (2, 2, 5, 5), "filters": (3, 2, 3, 3), "stride": 1, "pad": 0}),
             ("stride", {"shape": (1, 2, 4, 4), "filters": (2, 2, 2, 2), "stride": 1, "pad": 2}),
+            ("single", {"shape": (2, 1, 3, 4), "filters": (1, 1, 2, 2), "stride": 1, "pad": 0}),
         ]
     if kind in ("maxpool", "avgpool"):
         variants = [
             ("main", pool),
             ("stride", {"shape": (2, 2, 5, 7), "pool": (3, 3), "stride": 2}),
             ("stride", {"shape": (2, 2, 6, 6), "pool": (2, 3), "stride": 1}),
+            ("single", {"shape": (1, 1, 4, 4), "pool": (2, 2), "stride": 2}),
         ]
         return variants + ([("ties", {**pool, "ties": True})] if kind == "maxpool" else [])
     if kind in ("groupnorm", "spatial_batchnorm", "instancenorm"):
         return [("main", image), ("small", {**image, "size": 0.1}), ("one", {**image, "shape": (1, 6, 4, 3)})]
     if kind in ("batchnorm", "layernorm", "rmsnorm"):
         variants = [("main", {"shape": (6, 4)}), ("small", {"shape": (6, 4), "size": 0.1})]
-        return variants + ([("one", {"shape": (1, 4)})] if kind != "batchnorm" else [])
+        return [*variants, ("one", {"shape": (1, 4)}) if kind != "batchnorm" else ("single", {"shape": (5, 1)})]
     if kind == "affine":
         return [
             ("main", {"shape": (5, 4), "outputs": 3}),
             ("image", {"shape": (3, 2, 4), "outputs": 5}),
             ("one", {"shape": (1, 4), "outputs": 3}),
+            ("single", {"shape": (3, 4), "outputs": 1}),
+            ("single", {"shape": (3, 1), "outputs": 2}),
         ]
     if kind == "sandwich":
         return [("main", {"shape": (5, 4), "outputs": 3, "G": 1}), ("one", {"shape": (2, 4), "outputs": 3, "G": 1})]

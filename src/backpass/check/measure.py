@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -12,8 +12,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from backpass.check import numeric
-from backpass.check.report import GradientRow
+from backpass.check.findings import exception_finding
+from backpass.check.instrument import Program
+from backpass.check.report import GradientRow, Report
 from backpass.check.subject import Subject, describe
+from backpass.errors import BackpassError
 
 Array = NDArray[np.float64]
 
@@ -32,6 +35,7 @@ class Measured:
     wrong: list[str] = field(default_factory=list)
     rows: list[GradientRow] = field(default_factory=list)
     missing: list[str] = field(default_factory=list)
+    extra: int = 0  # gradients returned of nothing that the forward takes
 
 
 @contextmanager
@@ -40,6 +44,20 @@ def quiet() -> Iterator[None]:
     with np.errstate(all="ignore"), warnings.catch_warnings():
         warnings.simplefilter("ignore")
         yield
+
+
+def attempt(report: Report, what: str, step: Callable[..., None], *arguments: Any) -> None:
+    """Take one step of an examination; whatever goes wrong in it is said, and the rest goes on."""
+    try:
+        with quiet():
+            step(*arguments)
+    except BackpassError:
+        raise  # meant for the caller
+    except Exception as error:
+        program = next((a for a in arguments if isinstance(a, Program)), None)
+        finding = exception_finding(error, program, f"{what} could not be examined to the end")
+        finding.severity, finding.cause = "warning", "not_checked"
+        report.findings.append(finding)
 
 
 def measure(subject: Subject) -> Measured:

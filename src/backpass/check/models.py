@@ -14,7 +14,7 @@ from backpass.check.causes import CAUSES
 from backpass.check.doctor import diagnose
 from backpass.check.findings import exception_finding, has_wrong
 from backpass.check.instrument import Program, line_with, relative_path
-from backpass.check.measure import measure, quiet
+from backpass.check.measure import attempt, measure
 from backpass.check.report import Finding, Report
 from backpass.check.subject import NotCheckable, Subject, describe, named_sizes, repeatable
 from backpass.errors import ArgumentError
@@ -139,14 +139,14 @@ def check_model(model: Any, x: Any, y: Any, *, name: str = "", budget_s: float =
     program = Program([type(adapted).loss, type(adapted)])
     report = Report(name or type(model).__name__)
     add_method_sources(report, program)
-    with repeatable(program), quiet():
-        _examine_batch(adapted, x, y, program, report, budget_s, "")
+    with repeatable(program):
+        attempt(report, "the gradients", _examine_batch, adapted, x, y, program, report, budget_s, "")
         if not has_wrong(report):
-            _examine_batch(
-                adapted, x[:1], None if y is None else y[:1], program, report, budget_s, "with a batch of one"
-            )
+            one = x[:1], None if y is None else y[:1]
+            label = "with a batch of one"
+            attempt(report, f"the gradients {label}", _examine_batch, adapted, *one, program, report, budget_s, label)
         if not has_wrong(report):
-            _repeats(adapted, x, y, program, report)
+            attempt(report, "a second call", _repeats, adapted, x, y, program, report)
     report.findings.sort(key=lambda f: ("wrong", "warning", "note").index(f.severity))
     report.seconds = time.perf_counter() - started
     return report

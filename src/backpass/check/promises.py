@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from backpass.check import formulas, numeric
 from backpass.check.causes import CAUSES
 from backpass.check.edits import Scope, statements_at
-from backpass.check.findings import exception_finding
+from backpass.check.findings import exception_finding, has_wrong
 from backpass.check.formulas import find_array
 from backpass.check.inputs import SCALE, SHIFT, Variant, kind_of
 from backpass.check.instrument import Program, line_with, reachable, relative_path
@@ -24,10 +24,17 @@ from backpass.check.slips import edits_of
 from backpass.check.subject import call_with, fresh
 
 Array = NDArray[np.float64]
+Place = tuple[int, str, str, str]  # line, its text, path, function
 
 
 def examine_formula(
-    forward: Any, variant: Variant, program: Program, report: Report, title: str, budget_s: float
+    forward: Any,
+    variant: Variant,
+    program: Program,
+    report: Report,
+    title: str,
+    budget_s: float,
+    gradients_right: Callable[[], bool],
 ) -> None:
     """Compare the forward of a layer of the usual kinds with its formula."""
     kind = kind_of(getattr(forward, "__name__", title))
@@ -37,14 +44,18 @@ def examine_formula(
     if not references:
         return
 
+    def output() -> Array:
+        return _output_of(call_with(forward, fresh(variant.arguments)))
+
     def agrees(accepted: list[Array]) -> bool:
-        result = call_with(forward, fresh(variant.arguments))
-        out = np.asarray(result[0] if isinstance(result, tuple) else result)
+        out = output()
         return any(o.shape == out.shape and numeric.relative_error(out, o) < 1e-6 for o in accepted)
 
     try:
         if agrees(references):
             report.checked.append("the forward's formula")
+            return
+        if formulas.of_the_family(name, fresh(variant.arguments), output()):
             return
     except Exception:
         return
@@ -52,7 +63,24 @@ def examine_formula(
     found = repair_forward(forward, variant, program, lambda: agrees(references[:1]), budget_s)
     if found is not None:
         finding = _forward_finding(program, found, "forward_formula", f"the forward is not what {name} promises")
-        report.findings.insert(0, finding)
+        # It comes first if it explains the wrong gradients as well.
+        comes_first = has_wrong(report) and _with(program, found, gradients_right)
+        report.findings.insert(0 if comes_first else len(report.findings), finding)
+
+
+def _with(program: Program, repair: Repair, question: Callable[[], bool]) -> bool:
+    """Ask a question of the program as it is with a repair made."""
+    source = program.source(repair.function)
+    assert source is not None
+    repair.edit.apply()
+    try:
+        code = program.compile_definition(repair.function, source[1])
+        with program.watched("", {repair.function: code}):
+            return question()
+    except Exception:
+        return False
+    finally:
+        repair.edit.undo()
 
 
 def _forward_finding(program: Program, found: Repair, cause: str, message: str) -> Finding:
@@ -74,12 +102,7 @@ def repair_forward(
     forward: Any, variant: Variant, program: Program, agrees: Callable[[], bool], budget_s: float
 ) -> Repair | None:
     """Return an edit of the forward (or of what it calls in its file) that makes it agree with a formula."""
-    recorder = program.recorder
-    with program.watched("values"):
-        recorder.reset(record=True)
-        call_with(forward, fresh(variant.arguments))
-        events = recorder.events or []
-        recorder.reset()
+    _, events = _recorded(program, lambda: call_with(forward, fresh(variant.arguments)))
     candidates = []
     for function in program.functions:
         names = {e.site.function for e in events}
@@ -174,6 +197,7 @@ def _running_statistics(
                 name,
                 got.get(name),
                 right,
+                after_training,
                 budget_s,
                 x,
                 momentum,
@@ -193,6 +217,7 @@ def _faulty_statistic(
     name: str,
     got: Any,
     right: Callable[[], set[str]],
+    after_training: Callable[[], Any],
     budget_s: float,
     x: Array,
     momentum: float,
@@ -220,6 +245,10 @@ def _faulty_statistic(
     line, code, path, function = line_with(
         program, forward, (rf"{name}.*=.*(momentum|1 ?- ?)", rf"{name}.*[*+]=", name)
     )
+    changed = got is not None and not np.array_equal(got, start)
+    computed = _first_with(program, _recorded(program, after_training)[1], got) if changed else None
+    if computed is not None:
+        line, code, path, function = computed
     found = None
     if not why or not line:
         candidates_wanted = {name}
@@ -280,6 +309,13 @@ def _test_mode(
     except Exception as error:
         report.findings.append(exception_finding(error, program, "in test mode the forward raised"))
         return
+    message = "in test mode the output is not (x - running_mean) / sqrt(running_var + eps)"
+    mixing = _where_rows_mix(program, forward, arguments, variant.arguments, x)
+    if mixing is not None:
+        line, code, path, function = mixing
+        message += ", but depends on the other rows of the batch"
+        report.findings.append(Finding("wrong", "test_mode", message, function, path, line, code))
+        return
     found = repair_forward(forward, Variant("test", arguments), program, agrees_and_still_trains, budget_s)
     if found is not None:
         report.findings.append(
@@ -287,22 +323,45 @@ def _test_mode(
                 program,
                 found,
                 "test_mode",
-                "in test mode the output is not (x - running_mean) / sqrt(running_var + eps)",
+                message,
             )
         )
     else:
         line, code, path, function = _line_of_output(program, forward, arguments)
-        report.findings.append(
-            Finding(
-                "wrong",
-                "test_mode",
-                "in test mode the output is not (x - running_mean) / sqrt(running_var + eps), scaled and shifted",
-                function,
-                path,
-                line,
-                code,
-            )
-        )
+        message += ", scaled and shifted"
+        report.findings.append(Finding("wrong", "test_mode", message, function, path, line, code))
+
+
+def _where_rows_mix(
+    program: Program, forward: Any, tested: dict[str, Any], trained: dict[str, Any], x: Array
+) -> Place | None:
+    """Return the line of test mode at which an image comes to depend on the others of its batch, or None.
+
+    What training computes as well, and nobody uses in test mode, is not blamed.
+    """
+    name = next(k for k, v in tested.items() if isinstance(v, np.ndarray) and v.shape == x.shape)
+
+    def events_of(arguments: dict[str, Any]) -> list[Event]:
+        _, events = _recorded(program, lambda: call_with(forward, fresh(arguments)))
+        return [e for e in events if e.site.defines and isinstance(e.value, np.ndarray)]
+
+    others = x.copy()
+    others[1:] = others[1:] * 1.5 + 0.25
+    moved = {e.key: e.value for e in events_of({**tested, name: others})}
+
+    def mixes(event: Event) -> bool:
+        value, other = event.value, moved.get(event.key)
+        if other is None or value.shape != other.shape:
+            return False
+        rows = value.ndim > 1 and len(value) == len(x)
+        return not np.array_equal(value[0], other[0]) if rows else not np.array_equal(value, other)
+
+    in_both = {e.site.key for e in events_of(trained)}
+    found = [e for e in events_of(tested) if mixes(e)]
+    if not any(e.value.shape == x.shape for e in found):
+        return None
+    only = [e for e in found if e.site.key not in in_both] or [e for e in found if e.value.shape == x.shape]
+    return _place(program, only[0])
 
 
 def _dropout_modes(forward: Any, variant: Variant, program: Program, report: Report) -> None:
@@ -341,6 +400,14 @@ def _dropout_modes(forward: Any, variant: Variant, program: Program, report: Rep
         report.checked.append("train and test mode agree in the mean")
         return
     ratio = mean / float(test.mean()) if test.any() else float("nan")
+    scaled = _wrong_scale(program, forward, in_mode("train") or {}, big) if np.array_equal(test, big) else None
+    if scaled is not None:
+        scale, kept, (line, code, path, function) = scaled
+        words = f"what is kept is multiplied by {scale:.4g}, but {kept:.4g} of the elements are kept"
+        report.findings.append(
+            Finding("wrong", "keep_prob", f"{words}  ->  {CAUSES['keep_prob']}", function, path, line, code)
+        )
+        return
     line, code, path, function = _line_of_output(program, forward, in_mode("train") or {})
     if np.array_equal(test, big) and abs(mean - 1.7) > 6 * spread:
         words = (
@@ -355,21 +422,54 @@ def _dropout_modes(forward: Any, variant: Variant, program: Program, report: Rep
     )
 
 
+def _wrong_scale(
+    program: Program, forward: Any, arguments: dict[str, Any], x: Array
+) -> tuple[float, float, Place] | None:
+    """Return the scale of a dropout's mask, the share that is kept, and the line of the mask; None without a scale."""
+    np.random.seed(1)  # noqa: NPY002
+    result, events = _recorded(program, lambda: call_with(forward, fresh(arguments)))
+    out = _output_of(result).astype(np.float64)
+    kept = out != 0
+    scales = np.unique(np.round(out[kept] / x[kept], 9))
+    if len(scales) != 1 or abs(scales[0] - 1) < 1e-9:
+        return None
+    for event in events:
+        site, value = event.site, event.value
+        scaled = site.defines and isinstance(value, np.ndarray) and value.dtype.kind == "f" and value.shape == x.shape
+        if scaled and np.array_equal(value != 0, kept) and abs(float(value.max()) - 1) > 1e-9:
+            return float(scales[0]), float(kept.mean()), _place(program, event)
+    return None
+
+
 def _output_of(result: Any) -> Array:
     return np.asarray(result[0] if isinstance(result, tuple) else result)
 
 
-def _line_of_output(program: Program, forward: Any, arguments: dict[str, Any]) -> tuple[int, str, str, str]:
+def _line_of_output(program: Program, forward: Any, arguments: dict[str, Any]) -> Place:
     """Return the statement that first computes what the forward returns."""
-    recorder = program.recorder
-    with program.watched("values"):
-        recorder.reset(record=True)
-        out = _output_of(call_with(forward, fresh(arguments)))
-        events = recorder.events or []
-        recorder.reset()
+    result, events = _recorded(program, lambda: call_with(forward, fresh(arguments)))
+    return _first_with(program, events, _output_of(result)) or (0, "", "", "")
+
+
+def _first_with(program: Program, events: list[Event], value: Any) -> Place | None:
+    """Return the place that first computes an array."""
     for event in events:
-        site = event.site
-        if site.defines and isinstance(event.value, np.ndarray) and np.array_equal(event.value, out):
-            code = program.files[site.path].lines[site.line - 1].strip()
-            return site.line, code, relative_path(site.path), site.function.rpartition(".")[2]
-    return 0, "", "", ""
+        if event.site.defines and isinstance(event.value, np.ndarray) and np.array_equal(event.value, value):
+            return _place(program, event)
+    return None
+
+
+def _recorded(program: Program, run: Callable[[], Any]) -> tuple[Any, list[Event]]:
+    """Return the result of a run of the forward, and all that it computes on the way."""
+    with program.watched("values"):
+        program.recorder.reset(record=True)
+        result = run()
+        events = program.recorder.events or []
+        program.recorder.reset()
+    return result, events
+
+
+def _place(program: Program, event: Event) -> Place:
+    site = event.site
+    code = program.files[site.path].lines[site.line - 1].strip()
+    return site.line, code, relative_path(site.path), site.function.rpartition(".")[2]

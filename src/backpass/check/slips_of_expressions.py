@@ -149,6 +149,9 @@ def _operation_edits(slot: Slot, node: ast.BinOp, scope: Scope) -> Iterator[Edit
             yield set_edit(1.3, key_of_factor(right, scope, True), slot, left, ast.unparse(right))
     elif isinstance(node.op, ast.Pow):
         yield set_edit(1.3, "power", slot, left, ast.unparse(right))
+        if isinstance(right, ast.Constant) and type(right.value) is int and slot.role != "function":
+            lost = number(right.value + 1)  # the derivative of x^3 is 3 x^2
+            yield set_edit(1.25, "factor", slot, binary(lost, ast.Mult(), node), str(right.value + 1))
     elif isinstance(node.op, ast.MatMult):
         yield from product_edits(slot, left, right, lambda a, b: binary(a, ast.MatMult(), b))
 

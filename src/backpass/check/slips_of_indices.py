@@ -71,6 +71,10 @@ def of_constant_or_index(slot: Slot, scope: Scope) -> Iterator[Edit]:
                 yield set_edit(1.6, "window", slot, shifted)
     elif isinstance(node, ast.Tuple):
         yield from _exchanged(slot, node)
+        chosen = node.elts[1] if len(node.elts) == 2 else None
+        if isinstance(chosen, ast.Name) and chosen.id in scope.indices and ast.unparse(node.elts[0]) == ":":
+            one_a_row = [parse(f"np.arange(len({chosen.id}))"), chosen]
+            yield set_edit(1.1, "mask", slot, ast.Tuple(one_a_row, ast.Load()))
         for text, value in scope.scalars.items():
             if type(value) is int and value > 0 and text.isidentifier():
                 moved = [

@@ -204,6 +204,7 @@ class Layer(Subject):
         self.name = name or getattr(backward, "__name__", "backward")
         self.wrt = wrt
         self.seed = seed
+        self.extra = 0  # arrays that the backward returned beyond those that the forward takes
         self.randomness.rewind()
         self.last_result = self._call_forward(leaves)
         self.binding = bind_backward(backward, list(arguments), self.last_result)
@@ -278,6 +279,9 @@ class Layer(Subject):
 
     def by_leaf(self, returned: Any) -> dict[str, Any]:
         """Say which returned array is the gradient of which leaf."""
+        if isinstance(returned, tuple) and not self.wrt:
+            taken = sum(isinstance(v, np.ndarray) for v in self.arguments.values())
+            self.extra = max(0, sum(isinstance(g, np.ndarray) for g in returned) - taken)
         return assign_gradients(returned, list(self.leaves.items()), self.returned_names, explicit=self.wrt is not None)
 
     def sizes(self) -> dict[str, int]:
