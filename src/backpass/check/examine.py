@@ -236,7 +236,8 @@ def _batch_of_one(forward: Callable[..., Any], title: str, given: dict[str, Any]
         with quiet():
             result = call_with(forward, fresh(single))
             out = np.asarray(result[0] if isinstance(result, tuple) else result)
-            usable = bool(np.isfinite(out).all()) and out.shape[:1] in ((), (1,))
+            # A scalar (a loss) does not show whether all of it is one sample now: the function may hold labels itself.
+            usable = bool(np.isfinite(out).all()) and out.shape[:1] == (1,)
     except Exception:
         return None
     return single if usable else None
