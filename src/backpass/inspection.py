@@ -57,6 +57,47 @@ def inspect_layers(model: Model, x: Array, y: Array, loss: Loss) -> dict[str, Ar
     return {name: np.array([row[name] for row in rows]) for name in rows[0]}
 
 
+def layer_outputs(model: Model, x: Any) -> list[Array]:
+    """Predict layer by layer and return what each of them puts out; the last are the scores.
+
+    It is a prediction, with running statistics and without dropout: in training, the batch norm of a single sample would
+    subtract what it is to show.  A Residual counts as one layer.  The NumPy references compute it.
+
+    Parameters
+    ----------
+    model : Model
+    x : array (N, *sample shape)
+        Raw samples; the model's `preprocess` is applied.
+
+    Returns
+    -------
+    list of ndarray (N, ...)
+        One for each layer, in the model's dtype.
+
+    Raises
+    ------
+    ShapeError, DTypeError, ArgumentError
+        If x has another shape, is not numeric, or holds NaN or infinity.
+
+    Examples
+    --------
+    >>> import backpass as bp
+    >>> model = bp.Model([bp.Conv(4, 3), bp.ReLU(), bp.MaxPool(2), bp.Flatten(), bp.Affine(2)], (1, 8, 8))
+    >>> [out.shape for out in layer_outputs(model, np.ones((1, 1, 8, 8)))]
+    [(1, 4, 8, 8), (1, 4, 8, 8), (1, 4, 4, 4), (1, 64), (1, 2)]
+    """
+    x = np.asarray(x)
+    if model.preprocess is not None:
+        x = model.preprocess.apply(x)
+    out = model._check_input(x).astype(model.dtype)
+    outs = []
+    for layer, p, s in zip(model.layers, model.p, model.s, strict=True):
+        x, out = out, np.empty(layer.declare(out.shape).out, model.dtype)
+        layer.reference_infer(out, x, p, s)
+        outs.append(out)
+    return outs
+
+
 def _describe(which: str, array: Array) -> dict[str, Any]:
     """Describe the output of a layer ("out") or its gradient ("dout")."""
     name = "activation" if which == "out" else "gradient"

@@ -113,28 +113,6 @@ def test_worst_mistakes_of_a_perfect_net_say_so():
     drawn(figure)
 
 
-def test_first_layer_weights_scale_each_filter_and_survive_constant_ones():
-    model = bp.Model([bp.Affine(3)], input_shape=(1, 2, 2))
-    model.params[...] = 0
-    w = model.named_params()["0.w"]
-    w[:, 1], w[:, 2] = 7.0, [-2.0, 0.0, 1.0, 2.0]
-    with np.errstate(all="raise"):
-        figure = figures.first_layer_weights(model)
-    wall = figure.axes[0].images[0].get_array()
-    assert np.isfinite(wall).all()
-    np.testing.assert_allclose(wall[:2, :2, 0], 0.5)  # all zeros
-    np.testing.assert_allclose(wall[:2, 3:5, 0], 0.5)  # constant
-    np.testing.assert_allclose(wall[3:5, :2, 0], [[0.0, 0.5], [0.75, 1.0]])
-    assert wall[0, 2, 3] == 0  # clear between the tiles
-
-
-def test_first_layer_weights_need_pictures():
-    model = bp.Model([bp.Affine(3)], input_shape=(4,))
-    assert not figures.has_picture_weights(model)
-    with pytest.raises(ArgumentError, match="pictures"):
-        figures.first_layer_weights(model)
-
-
 def test_figures_leave_the_state_of_pyplot_alone(run):
     figures.loss_curve(run)
     assert "matplotlib.pyplot" not in sys.modules or not sys.modules["matplotlib.pyplot"].get_fignums()

@@ -104,10 +104,23 @@ def test_the_page_fits_telephones_and_dark_screens(run, page):
 
 
 def test_the_figures_lie_beside_it_as_png(page, run):
-    for name in html.FIGURES:
+    assert not [name for name in ("filters", "maps") if (run.out / f"{name}.png").exists()]  # it convolves nothing
+    for name in set(html.FIGURES) - {"filters", "maps"}:
         with Image.open(run.out / f"{name}.png") as image:
             image.load()
             assert min(image.size) > 300
+
+
+def test_a_net_that_convolves_has_its_filters_and_feature_maps(tmp_path, data):
+    model = bp.Model(bp.models.three_layer_convnet(classes=10, filters=6, kernel_size=3), input_shape=data.shape)
+    run = bp.Trainer(model, data, epochs=1, out=tmp_path / "r").fit()
+    page = Page(bp.report.write_report(run).read_text(encoding="utf-8"))
+    sections = [attrs["id"] for attrs in page.all("section")]
+    assert sections == ["curves", "health", "layers", "filters", "maps", "answers", "mistakes", "net", "settings"]
+    names = [attrs["id"] for _, attrs in page.seen if "id" in attrs]
+    assert len(names) == len(set(names))
+    assert {"filters.png", "maps.png"} <= {path.name for path in run.out.glob("*.png")}
+    assert not (run.out / "weights.png").exists()
 
 
 def test_a_folder_gives_the_same_page_as_the_live_run(page, run):

@@ -78,10 +78,10 @@ inline Vec<T> upstream(const C& columns, const T* dout, const T* relu_out, long 
     return d;
 }
 
-// Σ upstream and Σ upstream xhat of the rows first .. last.
+// Σ upstream and Σ upstream (x - mean) of the rows first .. last.
 template <bool relu, class T>
-void gradient_sums(T* sum_out, T* product_out, const T* dout, const T* relu_out, const T* x, const T* mean, const T* rstd,
-                   long D, long first, long last, long begin, long end) {
+void gradient_sums(T* sum_out, T* product_out, const T* dout, const T* relu_out, const T* x, const T* mean, long D, long first,
+                   long last, long begin, long end) {
     constexpr long most = Grid::most_slots<T>;
     const long slots = slots_of<T>(begin, end);
     Vec<T> total[most], total_product[most], sum[most], product[most];
@@ -91,12 +91,12 @@ void gradient_sums(T* sum_out, T* product_out, const T* dout, const T* relu_out,
         std::fill(sum, sum + slots, Vec<T>{});
         std::fill(product, product + slots, Vec<T>{});
         for_each_rows<T>(block, std::min(last, block + block_rows), begin, end, [&](auto columns, long n, auto together) {
-            const Vec<T> m = columns.get(mean), r = columns.get(rstd);
+            const Vec<T> m = columns.get(mean);
             for (int i = 0; i < together; i++) {
                 const long row = (n + i) * D;
                 const Vec<T> d = upstream<relu>(columns, dout, relu_out, row);
                 sum[columns.slot] += d;
-                product[columns.slot] += d * ((columns.get(x + row) - m) * r);
+                product[columns.slot] += d * (columns.get(x + row) - m);
             }
         });
         for (long v = 0; v < slots; v++) {
@@ -110,17 +110,16 @@ void gradient_sums(T* sum_out, T* product_out, const T* dout, const T* relu_out,
     });
 }
 
-// dx = gamma rstd (upstream - mean of upstream - xhat mean of upstream xhat)
+// dx = gamma rstd (upstream - mean of upstream - xhat mean of upstream xhat) = scale upstream - shift - tilt (x - mean)
 template <bool relu, class T>
-void input_gradient(T* dx, const T* dout, const T* relu_out, const T* x, const T* mean, const T* rstd, const T* scale,
-                    const T* shift, const T* tilt, long D, long first, long last, long begin, long end) {
+void input_gradient(T* dx, const T* dout, const T* relu_out, const T* x, const T* mean, const T* scale, const T* shift,
+                    const T* tilt, long D, long first, long last, long begin, long end) {
     for_each_rows<T>(first, last, begin, end, [&](auto columns, long n, auto together) {
-        const Vec<T> m = columns.get(mean), r = columns.get(rstd), k = columns.get(scale);
-        const Vec<T> a = columns.get(shift), b = columns.get(tilt);
+        const Vec<T> m = columns.get(mean), k = columns.get(scale), a = columns.get(shift), b = columns.get(tilt);
         for (int i = 0; i < together; i++) {
             const long row = (n + i) * D;
             const Vec<T> d = upstream<relu>(columns, dout, relu_out, row);
-            columns.put(dx + row, k * (d - a - (columns.get(x + row) - m) * r * b));
+            columns.put(dx + row, k * d - (a + (columns.get(x + row) - m) * b));
         }
     });
 }
@@ -181,21 +180,22 @@ void batchnorm_backward(Array<T> dx, Array<T> dgamma, Array<T> dbeta, Array<cons
     T *const product = sum + D, *const scale = sum + 2 * D;
     auto add = [&](T* sum_out, T* product_out, long first, long last, long begin, long end) {
         const auto kernel = relu_out ? gradient_sums<true, T> : gradient_sums<false, T>;
-        kernel(sum_out, product_out, dout.data, relu_out.data, x.data, mean.data, rstd.data, D, first, last, begin, end);
+        kernel(sum_out, product_out, dout.data, relu_out.data, x.data, mean.data, D, first, last, begin, end);
     };
-    auto finish = [&](long begin, long end) {  // sums become means
+    auto finish = [&](long begin, long end) {  // the sums become the shift and the tilt
         const T share = T(1) / static_cast<T>(N);
         for (long d = begin; d < end; d++) {
+            const T xhat_product = product[d] * rstd[d];
             dbeta[d] += sum[d];
-            dgamma[d] += product[d];
-            sum[d] *= share;
-            product[d] *= share;
+            dgamma[d] += xhat_product;
             scale[d] = gamma[d] * rstd[d];
+            sum[d] *= share * scale[d];
+            product[d] = xhat_product * share * scale[d] * rstd[d];
         }
     };
     auto write = [&](long first, long last, long begin, long end) {
         const auto kernel = relu_out ? input_gradient<true, T> : input_gradient<false, T>;
-        kernel(dx.data, dout.data, relu_out.data, x.data, mean.data, rstd.data, scale, sum, product, D, first, last, begin, end);
+        kernel(dx.data, dout.data, relu_out.data, x.data, mean.data, scale, sum, product, D, first, last, begin, end);
     };
     if (grid.row_pieces == 1)
         return grid.for_each_piece([&](long, long first, long last, long begin, long end) {

@@ -79,17 +79,17 @@ inline void normalise_plane(T* out, const T* x, long count, T mean, T scale, T s
         for (long k = 0; k < count; k++) out[k] = (x[k] - mean) * scale + shift;
 }
 
-// dx = scale * (dout - offset - (x - mean) * slope)
+// dx = scale * dout - shift - (x - mean) * slope; where relu_out is given and zero, dout counts as zero.
 template <class T>
-inline void denormalise_plane(T* dx, const T* dout, const T* x, const T* relu_out, long count, T mean, T scale, T offset,
+inline void denormalise_plane(T* dx, const T* dout, const T* x, const T* relu_out, long count, T mean, T scale, T shift,
                               T slope) {
     if (relu_out)
         for (long k = 0; k < count; k++) {
             const T d = relu_out[k] > 0 ? dout[k] : T(0);
-            dx[k] = scale * (d - offset - (x[k] - mean) * slope);
+            dx[k] = scale * d - shift - (x[k] - mean) * slope;
         }
     else
-        for (long k = 0; k < count; k++) dx[k] = scale * (dout[k] - offset - (x[k] - mean) * slope);
+        for (long k = 0; k < count; k++) dx[k] = scale * dout[k] - shift - (x[k] - mean) * slope;
 }
 
 }  // namespace backpass

@@ -44,6 +44,68 @@ void weight_sums(T* sums, const T* upstream, long upstream_line, const T* plane,
     for (int t = 0; t < taps; t++) sums[t] += sum_lanes<T>(sum[t]);
 }
 
+// The usual kernel, 3x3 that moves by one pixel, goes down a column of vectors: what it loads of a row, shifted by 0, 1 and 2,
+// serves the three output rows around, whose sums stay in registers.
+inline bool is_usual(const ConvSizes& s) {
+    return s.HH == 3 && s.WW == 3 && s.stride_y == 1 && s.stride_x == 1 && s.dilation_y == 1 && s.dilation_x == 1;
+}
+
+// a[j] * b[j], summed
+template <class T>
+inline Vec<T> dot3(const Vec<T>* a, const Vec<T>* b) {
+    return a[0] * b[0] + (a[1] * b[1] + a[2] * b[2]);
+}
+
+// out[y][v] = bias + Σ_ij w[i][j] plane[y + i][v + j], then relu
+template <class T>
+void usual_forward(T* out, long OH, long OW, T bias, bool relu, const T* w, const T* plane, long line) {
+    Vec<T> weight[9];
+    for (int t = 0; t < 9; t++) weight[t] = broadcast(w[t]);
+    for (long v = 0; v < OW; v += lanes<T>) {
+        Vec<T> last = {}, middle = {};  // of the output rows that want one row more, and two
+        for (long row = 0; row < OH + 2; row++) {
+            const T* const from = plane + row * line + v;
+            const Vec<T> shifted[3] = {load(from), load(from + 1), load(from + 2)};
+            Vec<T> sum = last + dot3<T>(weight + 6, shifted);
+            last = middle + dot3<T>(weight + 3, shifted);
+            middle = bias + dot3<T>(weight, shifted);
+            if (relu) sum = sum < 0 ? Vec<T>{} : sum;
+            if (row >= 2) store_some(out + (row - 2) * OW + v, sum, OW - v);
+        }
+    }
+}
+
+// Both sums of a plane at once.  Seen from x[r][c], kernel element (i, j) meets the upstream element that is i rows above and
+// j columns left of the last one it meets; `upstream` is the first of these for x[0][0], i = j = 2, with zeros around.
+//
+//     dx[r][c] = Σ_ij w[i][j] upstream[r + 2 - i][c + 2 - j],     sums[i][j] += Σ_rc x[r][c] upstream[r + 2 - i][c + 2 - j]
+template <class T>
+void usual_backward(T* dx, T* sums, const T* x, long H, long W, const T* upstream, long line, const T* w) {
+    Vec<T> weight[9], sum[9] = {};
+    for (int t = 0; t < 9; t++) weight[t] = broadcast(w[t / 3 * 3 + 2 - t % 3]);
+    for (long c = 0; c < W; c += lanes<T>) {
+        Vec<T> last = {}, middle = {};  // of the rows of dx that want one row more, and two
+        Vec<T> above[2] = {};           // x two rows and one row above
+        for (long row = 0; row < H + 2; row++) {
+            const T* const from = upstream + row * line + c;
+            const Vec<T> shifted[3] = {load(from), load(from + 1), load(from + 2)};
+            const Vec<T> here = row < H ? load_some(x + row * W + c, W - c) : Vec<T>{};
+            for (int j = 0; j < 3; j++) {
+                sum[j] += shifted[2 - j] * above[0];
+                sum[3 + j] += shifted[2 - j] * above[1];
+                sum[6 + j] += shifted[2 - j] * here;
+            }
+            above[0] = above[1];
+            above[1] = here;
+            const Vec<T> done = last + dot3<T>(weight, shifted);
+            last = middle + dot3<T>(weight + 3, shifted);
+            middle = dot3<T>(weight + 6, shifted);
+            if (dx && row >= 2) store_some(dx + (row - 2) * W + c, done, W - c);
+        }
+    }
+    for (int t = 0; t < 9; t++) sums[t] += sum_lanes<T>(sum[t]);
+}
+
 template <class T>
 auto weight_sums_of(long taps) {
     static constexpr auto kernels = []<int... t>(std::integer_sequence<int, t...>) {
@@ -70,6 +132,10 @@ void depthwise_forward(Array<T> out, Array<const T> x, Array<const T> w, Array<c
             for (long m = 0; m < s.Fg; m++) {
                 const long f = p % s.C * s.Fg + m;
                 T* const to = out.data + (p * s.Fg + m) * s.pixels();
+                if (is_usual(s)) {
+                    usual_forward(to, s.OH, s.OW, b ? b[f] : T(0), relu != 0, w.data + f * taps, plane, layout.line);
+                    continue;
+                }
                 const auto rows_at = [&](auto rows, long y) {
                     for (long v = 0; v < s.OW; v += L)
                         sum_rows<T, rows()>(to + y * s.OW + v, s.OW, s.OW - v, b ? b[f] : T(0), relu != 0, w.data + f * taps, taps,
@@ -94,6 +160,8 @@ void depthwise_backward(Array<T> dx, Array<T> dw, Array<T> db, Array<const T> do
     const Plane<T> layout(s);
     const long taps = s.HH * s.WW, size = s.F * (taps + 1);  // of the sums of some images: per filter its taps and db
     const long ranges = std::min(s.N, 8L), splits = std::min(s.C, 8 / ranges);
+    // x may not reach beyond the rows and columns of upstream that lie there.
+    const bool usual = is_usual(s) && s.Fg == 1 && s.OH >= s.H + s.top - 2 && s.OW >= s.W + s.left - 2;
     constexpr int L = lanes<T>;
     T* const partial = scratch<T>(Slot::partial, ranges * size);
     share(ranges * splits, s.N * s.F * s.pixels() * taps, [&](long piece) {
@@ -111,7 +179,7 @@ void depthwise_backward(Array<T> dx, Array<T> dw, Array<T> db, Array<const T> do
         for (long n = range * s.N / ranges; n < (range + 1) * s.N / ranges; n++)
             for (long c = c0; c < c1; c++) {
                 const long image = (n * s.C + c) * s.H * s.W;
-                layout.fill(plane, x.data + image);
+                if (!usual) layout.fill(plane, x.data + image);
                 for (long m = 0; m < s.Fg; m++) {
                     const long f = c * s.Fg + m, first = (n * s.F + f) * s.pixels();
                     T *const up = upstream + m * way.size() + way.row(0), *const sum = sums + f * (taps + 1);
@@ -125,10 +193,15 @@ void depthwise_backward(Array<T> dx, Array<T> dw, Array<T> db, Array<const T> do
                             total += d;
                         }
                     sum[taps] += sum_lanes<T>(total);
+                    if (usual) {
+                        usual_backward(dx ? dx.data + image : nullptr, sum, x.data + image, s.H, s.W,
+                                       up + (s.top - 2) * way.line + s.left - 2, way.line, w.data + f * taps);
+                        continue;
+                    }
                     for (long t = 0; t < taps; t += most_taps)
                         weight_sums_of<T>(std::min<long>(most_taps, taps - t))(sum + t, up, way.line, plane, layout, offsets + t);
                 }
-                if (!dx) continue;
+                if (!dx || usual) continue;
                 way.gather(dx.data + image, [&](long count, const long* tap, const long* offset, long at) {
                     Vec<T> sum = {};
                     for (long m = 0; m < s.Fg; m++) {

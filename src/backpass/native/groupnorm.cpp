@@ -54,15 +54,12 @@ void groupnorm_backward(Array<T> dx, Array<T> dgamma, Array<T> dbeta, Array<cons
                 along += static_cast<double>(sums[2 * plane + 1] * gamma[plane % C]);
             }
             if (!dx) continue;
-            // dx = rstd (gamma dout - offset - (x - mean) slope).
-            const T offset = static_cast<T>(sum / count), slope = static_cast<T>(along / count) * rstd[group];
+            // dx = rstd (gamma dout - mean of dxhat - xhat mean of dxhat xhat)
+            const T r = rstd[group], shift = r * static_cast<T>(sum / count), slope = r * static_cast<T>(along / count) * r;
             for (long c = 0; c < K; c++) {
                 const long plane = group * K + c, at = plane * pixels;
-                const T g = gamma[plane % C], r = rstd[group], m = mean[group];
-                for (long k = 0; k < pixels; k++) {
-                    const T d = !relu_out || relu_out[at + k] > 0 ? dout[at + k] : T(0);
-                    dx[at + k] = r * (g * d - offset - (x[at + k] - m) * slope);
-                }
+                denormalise_plane(dx.data + at, dout.data + at, x.data + at, relu_out ? relu_out.data + at : nullptr, pixels,
+                                  mean[group], r * gamma[plane % C], shift, slope);
             }
         }
     });

@@ -41,27 +41,9 @@ struct Best {
     }
 };
 
-// Up to 16 places, by two moves of a power of two that overlap.
-template <class Index>
-inline void move_places(Index* to, const Index* from, long count) {
-    const auto moved = [&](auto width) {
-        constexpr long w = width();
-        if (count < w) return false;
-        Index head[w], tail[w];
-        __builtin_memcpy(head, from, sizeof(head));
-        __builtin_memcpy(tail, from + count - w, sizeof(tail));
-        __builtin_memcpy(to, head, sizeof(head));
-        __builtin_memcpy(to + count - w, tail, sizeof(tail));
-        return true;
-    };
-    moved(std::integral_constant<long, 8>{}) || moved(std::integral_constant<long, 4>{}) ||
-        moved(std::integral_constant<long, 2>{}) || moved(std::integral_constant<long, 1>{});
-}
-
 // The first `count` lanes; whole vectors where there is room.
 template <class T, class Index>
 inline void save(const Best<T>& best, T* out, Index* argmax, long count) {
-    static_assert(lanes<T> <= 16);
     const auto places = __builtin_convertvector(best.place, typename IndexVector<T, Index>::type);
     store_some(out, best.value, count);
     if (!argmax) return;
@@ -71,7 +53,7 @@ inline void save(const Best<T>& best, T* out, Index* argmax, long count) {
     }
     Index values[lanes<T>];
     __builtin_memcpy(values, &places, sizeof(places));
-    move_places(argmax, values, count);
+    move_some<lanes<T> / 2>(argmax, values, count);
 }
 
 // Windows of 2 x 2 side by side, the usual ones, straight from the image.
@@ -126,7 +108,13 @@ void pool(Array<T> out, Array<Index> argmax, Array<const T> x, const Window& k) 
                 for (long v = 0; v < OW; v += L) {
                     Best<T> best = {broadcast(lowest), load(first_col + v) + first_row};
                     const T* const window = plane + y * layout.line + v;
-                    for (long t = 0; t < k.HH * k.WW; t++) best.meet(load(window + offsets[t]), static_cast<Count<T>>(t));
+                    const auto meet_all = [&](auto taps) {
+                        for (long t = 0; t < taps; t++) best.meet(load(window + offsets[t]), static_cast<Count<T>>(t));
+                    };
+                    if (k.HH * k.WW == 9)
+                        meet_all(std::integral_constant<long, 9>{});  // the usual 3x3, unrolled
+                    else
+                        meet_all(k.HH * k.WW);
                     save(best, out.data + at + v, places ? places + v : nullptr, OW - v);
                 }
             }
@@ -146,7 +134,7 @@ void double_row(T* first, T* second, const T* dout, const Index* argmax, long OW
             __builtin_memcpy(&places, argmax + v, sizeof(places));
         } else {
             Index values[L] = {};
-            move_places(values, argmax + v, OW - v);
+            move_some<lanes<T> / 2>(values, argmax + v, OW - v);
             __builtin_memcpy(&places, values, sizeof(places));
         }
         const auto place = __builtin_convertvector(places, Vec<Count<T>>);
@@ -185,7 +173,7 @@ void unpool(Array<T> dx, Array<const T> dout, Array<const Index> argmax, const W
             }
             for (long y = 0; y < OH; y++) {
                 const long at = (plane * OH + y) * OW;
-                std::copy(dout.data + at, dout.data + at + OW, upstream + way.row(y));
+                copy(upstream + way.row(y), dout.data + at, OW);
                 std::copy(argmax.data + at, argmax.data + at + OW, places + way.row(y));
             }
             way.gather(to, [&](long count, const long* taps, const long* offsets, long at) {

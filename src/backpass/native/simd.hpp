@@ -43,28 +43,24 @@ inline void store(T* p, Vec<T> v) {
     __builtin_memcpy(p, &v, sizeof(v));
 }
 
-// The first `count` values at p, zeros after them, and a store of only those; nothing beyond them is touched.
-// The one thing that has to be said in instructions: AVX-512 has masks for it, elsewhere two moves of a power
-// of two overlap to make any count.
-template <class T>
+// Moves `count` values, fewer than 2 * width: two moves of a power of two that overlap make any count.
+template <long width, class T>
 inline void move_some(T* to, const T* from, long count) {
-    const auto moved = [&](auto width) {
-        constexpr long w = width();
-        if (count < w) return false;
-        T head[w], tail[w];
+    if constexpr (width == 1) {
+        if (count > 0) *to = *from;
+    } else if (count >= width) {
+        T head[width], tail[width];
         __builtin_memcpy(head, from, sizeof(head));
-        __builtin_memcpy(tail, from + count - w, sizeof(tail));
+        __builtin_memcpy(tail, from + count - width, sizeof(tail));
         __builtin_memcpy(to, head, sizeof(head));
-        __builtin_memcpy(to + count - w, tail, sizeof(tail));
-        return true;
-    };
-    if constexpr (lanes<T> >= 8)
-        if (moved(std::integral_constant<long, 4>{})) return;
-    if constexpr (lanes<T> >= 4)
-        if (moved(std::integral_constant<long, 2>{})) return;
-    if (count > 0) *to = *from;
+        __builtin_memcpy(to + count - width, tail, sizeof(tail));
+    } else {
+        move_some<width / 2>(to, from, count);
+    }
 }
 
+// The first `count` values at p, zeros after them, and a store of only those; nothing beyond them is touched.
+// The one thing that has to be said in instructions: AVX-512 has masks for it.
 template <class T>
 inline Vec<T> load_some(const T* p, long count) {
     if (count >= lanes<T>) return load(p);
@@ -76,7 +72,7 @@ inline Vec<T> load_some(const T* p, long count) {
         return reinterpret_cast<Vec<T>>(_mm512_maskz_loadu_pd(static_cast<__mmask8>(mask), p));
 #else
     alignas(vector_bytes) T values[lanes<T>] = {};
-    move_some(values, p, count);
+    move_some<lanes<T> / 2>(values, p, count);
     return load(values);
 #endif
 }
@@ -93,7 +89,7 @@ inline void store_some(T* p, Vec<T> v, long count) {
 #else
     alignas(vector_bytes) T values[lanes<T>];
     store(values, v);
-    move_some(p, values, count);
+    move_some<lanes<T> / 2>(p, values, count);
 #endif
 }
 

@@ -61,12 +61,13 @@ void spatial_batchnorm_backward(Array<T> dx, Array<T> dgamma, Array<T> dbeta, Ar
         dbeta[c] += static_cast<T>(sum);
         dgamma[c] += static_cast<T>(sum_xhat);
         if (!dx) return;
-        const T scale = gamma[c] * rstd[c], offset = static_cast<T>(sum / count);
-        const T slope = static_cast<T>(sum_xhat / count) * rstd[c];
+        // dx = gamma rstd (dout - mean of dout - xhat mean of dout xhat)
+        const T scale = gamma[c] * rstd[c], shift = scale * static_cast<T>(sum / count);
+        const T slope = scale * static_cast<T>(sum_xhat / count) * rstd[c];
         for (long n = 0; n < N; n++) {
             const long at = (n * C + c) * pixels;
             denormalise_plane(dx.data + at, dout.data + at, x.data + at, relu_out ? relu_out.data + at : nullptr, pixels,
-                              mean[c], scale, offset, slope);
+                              mean[c], scale, shift, slope);
         }
     });
 }

@@ -10,7 +10,6 @@ from .figures import (
     activation_histograms,
     augmented_samples,
     confusion_matrix,
-    first_layer_weights,
     gradient_histograms,
     learning_rate,
     loss_curve,
@@ -19,6 +18,7 @@ from .figures import (
 )
 from .health import Finding, health
 from .html import require_plots, write_report
+from .pictures import feature_maps, filter_grid, first_layer_weights, image_filters
 from .record import Record, record_of
 
 __all__ = [
@@ -28,9 +28,12 @@ __all__ = [
     "activation_histograms",
     "augmented_samples",
     "confusion_matrix",
+    "feature_maps",
+    "filter_grid",
     "first_layer_weights",
     "gradient_histograms",
     "health",
+    "image_filters",
     "learning_rate",
     "loss_curve",
     "record_of",

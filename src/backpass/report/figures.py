@@ -19,7 +19,6 @@ import numpy as np
 from ..data import Augmentation, Dataset, augmented
 from ..errors import ArgumentError, MissingExtraError
 from ..layers.base import Array
-from ..model import Model
 from ..words import percent
 from .record import Record, record_of
 
@@ -36,7 +35,6 @@ BLUE, ORANGE, GREEN = "#3b82c4", "#e07b22", "#2e9e6b"
 SIZE = (5.2, 3.3)  # inches
 BLOCKS = 300  # a curve of more steps is drawn as the mean and the range of so many blocks
 MOST_PANELS = 12
-MOST_FILTERS = 64
 
 
 def loss_curve(run: AnyRun) -> Figure:
@@ -373,53 +371,6 @@ def augmented_samples(
     return figure
 
 
-def first_layer_weights(model: Model) -> Figure:
-    """Draw the weights of the first layer as pictures, one for each of its first 64 units.
-
-    Each is scaled by itself, grey is 0; a filter of one constant value is plain grey.
-
-    Raises
-    ------
-    ArgumentError
-        If the first layer with weights does not see pictures of 1 or 3 channels; see `has_picture_weights`.
-    MissingExtraError
-        If matplotlib is not installed.
-
-    Examples
-    --------
-    >>> import backpass as bp
-    >>> len(first_layer_weights(bp.Model([bp.Affine(10)], input_shape=(1, 8, 8))).axes)
-    1
-    """
-    filters = _filters(model)
-    if filters is None:
-        raise ArgumentError(
-            "first_layer_weights: expected a first layer of weights that sees pictures of 1 or 3 channels"
-        )
-    total = len(filters)
-    filters = filters[:MOST_FILTERS].astype(np.float64)
-    count, channels, height, width = filters.shape
-    flat = filters.reshape(count, -1)
-    largest = np.abs(flat).max(axis=1, keepdims=True)
-    constant = np.ptp(flat, axis=1, keepdims=True) == 0
-    scaled = np.where(constant, 0.0, flat / np.where(largest > 0, largest, 1.0))
-    tiles = (0.5 + 0.5 * scaled).reshape(count, channels, height, width)
-
-    columns = math.ceil(math.sqrt(count))
-    rows = math.ceil(count / columns)
-    gap = max(1, round(0.08 * width))
-    wall = np.zeros((rows * (height + gap) - gap, columns * (width + gap) - gap, 4))  # clear between the tiles
-    for k, tile in enumerate(tiles):
-        top, left = (k // columns) * (height + gap), (k % columns) * (width + gap)
-        wall[top : top + height, left : left + width, :3] = np.broadcast_to(tile.transpose(1, 2, 0), (height, width, 3))
-        wall[top : top + height, left : left + width, 3] = 1
-    shown = f"the first {count} of {total} units" if total > count else f"{count} units"
-    figure, axes = _axes(f"Weights of the first layer, {shown}", "", "", (4.4, 0.5 + 4.2 * rows / columns))
-    axes.set_axis_off()
-    axes.imshow(wall, interpolation="nearest")
-    return figure
-
-
 # -- what the HTML report shares -----------------------------------------------------------------------------------
 
 
@@ -452,31 +403,7 @@ def picture(x: Array, white: float) -> Array:
     return shown[0] if len(shown) == 1 else shown.transpose(1, 2, 0)
 
 
-def has_picture_weights(model: Model) -> bool:
-    """Return whether `first_layer_weights` can draw the model.
-
-    Examples
-    --------
-    >>> import backpass as bp
-    >>> has_picture_weights(bp.Model([bp.Affine(10)], input_shape=(4,)))
-    False
-    """
-    return _filters(model) is not None
-
-
 # -- small things ----------------------------------------------------------------------------------------------------
-
-
-def _filters(model: Model) -> Array | None:
-    """Return the first weights as pictures (filters, C, H, W), or None where they are none."""
-    w = next((vars(p)["w"] for p in model.p if "w" in vars(p)), None)
-    if w is None or not is_picture(model.input_shape):
-        return None
-    if w.ndim == 4 and w.shape[1] in (1, 3) and min(w.shape[2:]) > 1:
-        return w
-    if w.ndim == 2 and len(w) == math.prod(model.input_shape):
-        return w.T.reshape(-1, *model.input_shape)
-    return None
 
 
 def _histograms(record: Record, what: str, title: str) -> Figure:

@@ -21,7 +21,7 @@ from ..layers.base import Array
 from ..spec import from_spec
 from ..train import Run, evaluate, load_data
 from ..words import about, count, duration, label, metric, percent
-from . import figures
+from . import figures, pictures
 from .health import health
 from .record import Record, record_of
 
@@ -119,6 +119,8 @@ FIGURES = (
     "activations",
     "gradients",
     "weights",
+    "filters",
+    "maps",
     "confusion",
     "mistakes",
 )
@@ -195,10 +197,24 @@ def _page(record: Record, data: Dataset) -> dict[str, Any]:
             alt = "Histograms of the gradients of each layer's outputs over the epochs."
             text = "They narrow as the loss falls. From the last layer to the first they should keep about one size."
             layers.append(drawn("gradients", figures.gradient_histograms(record), alt, text))
-    if figures.has_picture_weights(model):
+    filters, maps = None, None
+    noise = "Smooth patterns are learned; pure noise means little training or little regularisation."
+    if pictures.has_filters(model):
+        alt = "The filters of the first layer as small pictures."
+        text = f"What each channel looks for at every place; grey is 0. {noise}"
+        filters = drawn("filters", pictures.first_layer_weights(model), alt, text, narrow=True)
+    elif pictures.has_picture_weights(model):
         alt = "The weights of the first layer as small pictures."
-        text = "What each unit looks for. Smooth patterns are learned; pure noise means little training or little regularisation."
-        layers.append(drawn("weights", figures.first_layer_weights(model), alt, text, narrow=True))
+        text = f"What each unit looks for. {noise}"
+        layers.append(drawn("weights", pictures.first_layer_weights(model), alt, text, narrow=True))
+    if filters and len(split) and figures.is_picture(split.x.shape[1:]):
+        alt = f"One {split_name} picture and what each layer makes of it."
+        text = (
+            f"The first {split_name} picture on its way through the net, the first channels of each layer. "
+            "White is 0, blue positive, orange negative."
+        )
+        figure = pictures.feature_maps(model, split.x[0], max_value=data.max_value)
+        maps = drawn("maps", figure, alt, text, narrow=True)
 
     confusion, per_class, mistakes = None, [], []
     if judged and classification:
@@ -223,6 +239,8 @@ def _page(record: Record, data: Dataset) -> dict[str, Any]:
         "curves": curves,
         "findings": health(history, record.layers),
         "layers": layers,
+        "filters": filters,
+        "maps": maps,
         "confusion": confusion,
         "split_name": split_name,
         "per_class": per_class,
