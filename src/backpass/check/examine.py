@@ -220,6 +220,9 @@ def _batch_of_one(forward: Callable[..., Any], title: str, given: dict[str, Any]
     count = next((len(v) for v in given.values() if isinstance(v, np.ndarray) and v.ndim > 1), 0)
     if count < 2 or inputs.kind_of(getattr(forward, "__name__", title)) == "batchnorm":
         return None
+    code, known = getattr(forward, "__code__", None), getattr(forward, "__globals__", {})
+    if code is None or code.co_freevars or any(isinstance(known.get(n), np.ndarray) for n in code.co_names):
+        return None  # it may hold labels, or weights, of the whole batch
     single = {}
     for name, value in given.items():
         if not isinstance(value, np.ndarray):
