@@ -17,12 +17,15 @@ KILLS = int(os.environ.get("BACKPASS_KILLS", "100"))
 # Trains, or goes on; prints the digest at the end. Saving often makes sure that kills also hit the writing of a checkpoint.
 TRAIN = """
 import sys
+from pathlib import Path
+
 import backpass as bp
+from backpass.train import CHECKPOINT
 
 folder, data_dir, threads = sys.argv[1:]
 bp.set_threads(int(threads))
 data = bp.data.load("cifar10", data_dir=data_dir)
-if (bp.train.Path(folder) / bp.train.CHECKPOINT).exists():
+if (Path(folder) / CHECKPOINT).exists():
     trainer = bp.Trainer.resume(folder, data)
 else:
     net = bp.models.fully_connected([64, 64], classes=10, norm=bp.BatchNorm(), drop_prob=0.2)

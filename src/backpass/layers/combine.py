@@ -577,6 +577,7 @@ CASES = [
         (2, 4, 7, 6),
     ),
     (Residual((GroupNorm(2), ReLU(), Conv(4, 3), GroupNorm(2), ReLU(), Conv(4, 3))), (2, 4, 3, 5)),  # pre-activation
-    (Residual((Conv(9, 3), ReLU(), Dropout(0.25), Conv(9, 3))), (2, 9, 4, 4)),
+    # One Winograd convolution: the rounding of two in a row is beyond what the contract allows float32 without FMA.
+    (Residual((Conv(9, 3), ReLU(), Dropout(0.25), Conv(9, 3, algorithm="direct"))), (2, 9, 4, 4)),
     (Residual((Residual((Affine(3), ReLU(), Affine(4))), ReLU(), Dropout(0.5)), (Dropout(0.0),)), (5, 4)),
 ]
