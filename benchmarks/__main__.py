@@ -1,13 +1,15 @@
 """Run benchmarks from a source checkout: `python -m benchmarks [BENCHMARK]... [options of backpass bench]`.
 
-With --record the results go to benchmarks/results/DAY.json, case by case, and benchmarks/RESULTS.md is written anew from
-everything that is recorded there. An interrupted recording goes on with the same command: what the day's file holds is not
-measured again (--again measures it anew). --write only writes RESULTS.md.
+Without --record the results go to a file in the folder for temporary ones. With --record they go to
+benchmarks/results/DAY.json, case by case, and benchmarks/RESULTS.md is written anew from everything that is recorded there. An
+interrupted recording goes on with the same command: what the day's file holds is not measured again (--again measures it
+anew). --write only writes RESULTS.md.
 """
 
 from __future__ import annotations
 
 import sys
+import tempfile
 import time
 from pathlib import Path
 
@@ -26,7 +28,8 @@ def run(arguments: list[str]) -> None:
     own = {"--record", "--again"}
     rest = [argument for argument in arguments if argument not in own]
     if "--record" not in arguments:
-        main(["bench", "--out", "/tmp/backpass-bench.json", "--no-picture", *rest])
+        main(["bench", "--out", str(Path(tempfile.gettempdir()) / "backpass-bench.json"), "--no-picture", *rest])
+        return
     day = RESULTS / f"{time.strftime('%Y-%m-%d')}.json"
     rest += ["--out", str(day), *([] if "--again" in arguments else ["--resume"])]
     try:
