@@ -87,8 +87,15 @@ def test_confusion_matrix_counts_by_true_row_and_predicted_column():
 
 
 def test_confusion_matrix_of_many_classes_and_of_an_absent_class():
-    y = np.arange(100) % 99
-    drawn(figures.confusion_matrix(y, y, [f"a class with a long name {i}" for i in range(100)]))
+    y = np.arange(100) % 99  # none of class 99, two of class 0
+    figure = figures.confusion_matrix(y, y, [f"a class with a long name {i}" for i in range(100)])
+    (axes,) = figure.axes
+    opacity = np.ma.getdata(axes.images[0].get_array())[..., 3]  # of a cell: the share of its class that is right
+    np.testing.assert_array_equal(opacity, np.diag([1.0] * 99 + [0.0]))
+    names = [tick.get_text() for tick in axes.get_yticklabels()]
+    assert len(names) <= 40
+    assert max(map(len, names)) <= 12
+    drawn(figure)
 
 
 @pytest.mark.parametrize("bad", [[0, 1, 2], [0, -1, 1], [0, 1], [0.0, 1.0, 0.0]])
