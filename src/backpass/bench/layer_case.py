@@ -16,7 +16,7 @@ from .group import Side, Unsuitable
 SAME = 1e-3  # sums over a hundred thousand float32 numbers in other orders; NumPy's are the least exact
 
 # Floating-point operations of Winograd's transforms for a tile of one channel (native/winograd.hpp): Bᵀ d B is 12 times
-# the 19 of `input`, Aᵀ m A 10 times the 13 of `output`; their adjoints, and those of F(2x2,5x5), cost the same within a few
+# the 19 of `input`, Aᵀ m A 10 times the 13 of `output`; their adjoints, and those of other sizes, cost the same within a few
 # per cent.
 WINOGRAD_INPUT, WINOGRAD_OUTPUT = 12 * 19, 10 * 13
 
@@ -265,9 +265,11 @@ def _product_flops(layer: Layer, x: Shape, declared: Any, *, to_input: bool) -> 
         product = 2.0 * weights * x[0] * int(np.prod(declared.out[2:]))
         return product, backs * product
     filters, channels, kernel, _ = declared.params["w"].shape
-    side = 7 - kernel  # of a tile: 6 x 6 products give 4 x 4 outputs of a 3 x 3 kernel, 2 x 2 of a 5 x 5
+    # 6 x 6 products give a tile of 4 x 4 outputs of a 3 x 3 kernel, 2 x 2 of a 5 x 5; 7 x 7 is the sum of four of 4 x 4, of
+    # which three need fewer (native/winograd.cpp).
+    side, products = (7 - kernel, 36) if kernel <= 5 else (3, 121)
     tiles = x[0] * -(-declared.out[2] // side) * -(-declared.out[3] // side)
-    product = 2.0 * 36 * filters * channels
+    product = 2.0 * products * filters * channels
     ahead = product + WINOGRAD_INPUT * channels + WINOGRAD_OUTPUT * filters
     back = backs * product + WINOGRAD_INPUT * channels + WINOGRAD_OUTPUT * (filters + channels * to_input)
     return tiles * ahead, tiles * back
