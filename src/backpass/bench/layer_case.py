@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from ..layers.base import Array, Cache, Layer, Shape
+from ..layers.fusion import FUSIONS
 from .group import Side, Unsuitable
 
 SAME = 1e-3  # sums over a hundred thousand float32 numbers in other orders; NumPy's are the least exact
@@ -203,8 +204,10 @@ def work(case: LayerCase) -> tuple[float, float]:
     (0.0, 2000000.0)
     """
     total = [0.0, 0.0, 0.0, 0.0]
-    for i, (layer, x, declared) in enumerate(_declared(case.layers, case.x_shape)):
-        own = _layer_work(layer, x, declared, to_input=case.dx or i > 0, after=i > 0)
+    before: Layer | None = None
+    for layer, x, declared in _declared(case.layers, case.x_shape):
+        own = _layer_work(layer, x, declared, to_input=case.dx or before is not None, before=before)
+        before = layer
         total = [a + b for a, b in zip(total, own, strict=True)]
     ahead, ahead_moved, back, back_moved = total
     if case.what == "forward":
@@ -214,20 +217,22 @@ def work(case: LayerCase) -> tuple[float, float]:
     return ahead + back, 4 * (ahead_moved + back_moved)
 
 
-def _layer_work(layer: Layer, x: Shape, declared: Any, *, to_input: bool, after: bool) -> list[float]:
-    """Operations and moved elements of the forward, and of the backward."""
+def _layer_work(layer: Layer, x: Shape, declared: Any, *, to_input: bool, before: Layer | None) -> list[float]:
+    """Operations and moved elements of the forward, and of the backward; `before` is the layer before, if there is one."""
     size_x, size_out = _size([x]), _size([declared.out])
     if parts := layer.parts(x):
         total = [0.0, 3.0 * size_out, 0.0, 3.0 * size_x]  # the sum of the chains, and of their gradients
+        inside: Layer | None = None
         for name, part, shape in parts:
-            own = _layer_work(part, shape, part.declare(shape), to_input=True, after=not name.endswith(".0"))
+            inside = None if name.endswith(".0") else inside
+            own = _layer_work(part, shape, part.declare(shape), to_input=True, before=inside)
+            inside = part
             total = [a + b for a, b in zip(total, own, strict=True)]
         return total
     ahead, back = _product_flops(layer, x, declared, to_input=to_input)
-    if (
-        after and type(layer).__name__ == "ReLU"
-    ):  # done in the pass of the layer before it, which reads its sign to go back
-        return [0.0, 0.0, 0.0, size_out]
+    if before is not None and type(layer).__name__ == "ReLU":  # done in the pass of the layer before it
+        fusion = FUSIONS.get((type(before), type(layer)))  # which may read its sign to go back
+        return [0.0, 0.0, 0.0, size_out if fusion is None or "out" in fusion.reads else 0.0]
     if layer.is_view(training=True):
         return [0.0, 0.0, 0.0, 0.0]
     kept = _cache_bytes(declared) / 4
