@@ -295,8 +295,9 @@ def _spatial_batchnorm_relu_forward(out: Array, x: Array, layers: Any, p: Any, g
 def _spatial_batchnorm_relu_backward(
     dx: Any, dout: Array, x: Array, out: Array, layers: Any, p: Any, g: Any, s: Any, c: Any
 ) -> Call:
-    saved = (c[0].mean, c[0].rstd)
-    return native.spatial_batchnorm_backward(dx, g[0].gamma, g[0].beta, dout, x, p[0].gamma, *saved, out)
+    return native.spatial_batchnorm_backward(
+        dx, g[0].gamma, g[0].beta, dout, x, p[0].gamma, p[0].beta, c[0].mean, c[0].rstd, 1
+    )
 
 
 def _spatial_batchnorm_relu_infer(out: Array, x: Array, layers: Any, p: Any, s: Any, c: Any) -> Call:
@@ -304,7 +305,7 @@ def _spatial_batchnorm_relu_infer(out: Array, x: Array, layers: Any, p: Any, s: 
 
 
 FUSIONS[SpatialBatchNorm, ReLU] = Fusion(
-    _spatial_batchnorm_relu_forward, _spatial_batchnorm_relu_backward, _spatial_batchnorm_relu_infer
+    _spatial_batchnorm_relu_forward, _spatial_batchnorm_relu_backward, _spatial_batchnorm_relu_infer, reads=("x",)
 )
 
 
@@ -316,7 +317,7 @@ def _groupnorm_relu_forward(out: Array, x: Array, layers: Any, p: Any, g: Any, s
 def _groupnorm_relu_backward(
     dx: Any, dout: Array, x: Array, out: Array, layers: Any, p: Any, g: Any, s: Any, c: Any
 ) -> Call:
-    return native.groupnorm_backward(dx, g[0].gamma, g[0].beta, dout, x, p[0].gamma, c[0].mean, c[0].rstd, out)
+    return native.groupnorm_backward(dx, g[0].gamma, g[0].beta, dout, x, p[0].gamma, p[0].beta, c[0].mean, c[0].rstd, 1)
 
 
 def _groupnorm_relu_infer(out: Array, x: Array, layers: Any, p: Any, s: Any, c: Any) -> Call:
@@ -324,7 +325,9 @@ def _groupnorm_relu_infer(out: Array, x: Array, layers: Any, p: Any, s: Any, c: 
     return native.groupnorm_forward(out, None, None, x, p[0].gamma, p[0].beta, *settings)
 
 
-FUSIONS[GroupNorm, ReLU] = Fusion(_groupnorm_relu_forward, _groupnorm_relu_backward, _groupnorm_relu_infer)
+FUSIONS[GroupNorm, ReLU] = Fusion(
+    _groupnorm_relu_forward, _groupnorm_relu_backward, _groupnorm_relu_infer, reads=("x",)
+)
 
 
 # relu and max pooling may change places: the largest of the positive parts is the positive part of the largest, and where
