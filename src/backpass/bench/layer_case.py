@@ -16,10 +16,15 @@ from .group import Side, Unsuitable
 
 SAME = 1e-3  # sums over a hundred thousand float32 numbers in other orders; NumPy's are the least exact
 
-# Floating-point operations of Winograd's transforms for a tile of one channel (native/winograd.hpp): Bᵀ d B is 12 times
-# the 19 of `input`, Aᵀ m A 10 times the 13 of `output`; their adjoints, and those of F(2x2,5x5), cost the same within a few
-# per cent.
-WINOGRAD_INPUT, WINOGRAD_OUTPUT = 12 * 19, 10 * 13
+# Winograd's algorithms for a tile: its side, its products for one channel and one filter, and the floating-point operations
+# of its transforms for one channel and for one filter (native/winograd.hpp, winograd_strided.hpp).  Bᵀ d B is 12 times the 19
+# of `input`, Aᵀ m A 10 times the 13 of `output`; at stride 2, 18 times 27 and 9 times 11.  Their adjoints, and those of
+# F(2x2,5x5), cost the same within a few per cent.
+WINOGRADS = {
+    "winograd F(4x4,3x3)": (4, 36, 12 * 19, 10 * 13),
+    "winograd F(2x2,5x5)": (2, 36, 12 * 19, 10 * 13),
+    "winograd F(4x4,3x3) stride 2": (4, 81, 18 * 27, 9 * 11),
+}
 
 
 @dataclass(frozen=True)
@@ -266,13 +271,14 @@ def _product_flops(layer: Layer, x: Shape, declared: Any, *, to_input: bool) -> 
         return 0.0, 0.0
     weights = _size([declared.params["w"].shape])
     backs = 1 + to_input
-    if "winograd" not in layer.runs_as(x):
+    algorithm = WINOGRADS.get(layer.runs_as(x))
+    if algorithm is None:
         product = 2.0 * weights * x[0] * int(np.prod(declared.out[2:]))
         return product, backs * product
-    filters, channels, kernel, _ = declared.params["w"].shape
-    side = 7 - kernel  # of a tile: 6 x 6 products give 4 x 4 outputs of a 3 x 3 kernel, 2 x 2 of a 5 x 5
+    side, products, input_flops, output_flops = algorithm
+    filters, channels = declared.params["w"].shape[:2]
     tiles = x[0] * -(-declared.out[2] // side) * -(-declared.out[3] // side)
-    product = 2.0 * 36 * filters * channels
-    ahead = product + WINOGRAD_INPUT * channels + WINOGRAD_OUTPUT * filters
-    back = backs * product + WINOGRAD_INPUT * channels + WINOGRAD_OUTPUT * (filters + channels * to_input)
+    product = 2.0 * products * filters * channels
+    ahead = product + input_flops * channels + output_flops * filters
+    back = backs * product + input_flops * channels + output_flops * filters + input_flops * channels * to_input
     return tiles * ahead, tiles * back

@@ -38,7 +38,8 @@ Cost
     the columns where the image lies, or form those of a few pixels at a time, never the whole matrix.
     `Conv.describe_kernel` says which kernel runs: im2col for everything; 1x1 product, where x is its own column matrix;
     depthwise, one filter per channel; and at stride 1 Winograd's F(4x4, 3x3), which needs 36 products for 16 outputs
-    instead of 144, and F(2x2, 5x5), 36 for 4 instead of 100.
+    instead of 144, and F(2x2, 5x5), 36 for 4 instead of 100.  3x3 at stride 2 is four convolutions at stride 1, of even
+    and odd rows with even and odd columns; by Winograd they need 81 products for 16 outputs.
 
 Errors
     ShapeError for an input that is not (N, C, H, W), that is smaller than the kernel, or whose channels the groups do not
@@ -50,7 +51,7 @@ Conventions
     the size and stride S gives ceil(H / S), the size that TensorFlow gives, though TensorFlow pads less and so samples
     other pixels.  Where windows do not end at the border, the last rows or columns are not seen, as in PyTorch.
     Winograd rounds differently: in float32 its error is about 1e-5 of the largest output, 8e-6 for dx and dw (direct:
-    1e-6, 4e-7, 3e-7; `python -m backpass.bench.conv`); algorithm="direct" leaves it out.
+    1e-6, 4e-7, 3e-7; `python -m backpass.bench.conv`), at stride 2 8e-6, 4e-6 and 1e-6; algorithm="direct" leaves it out.
     It also mixes the pixels of a tile of 4 x 4 outputs, so that a NaN or infinity shows in all of a tile.
 
 Example
@@ -257,7 +258,8 @@ class Conv(Layer):
     init : callable (rng, shape) -> array
         Draws the weights; biases start at zero.
     algorithm : {"auto", "direct", "winograd"}
-        "auto" takes Winograd where that is faster, "direct" never does, "winograd" always (3 x 3 or 5 x 5, stride 1 only).
+        "auto" takes Winograd where that is faster, "direct" never does, "winograd" always (3 x 3 at stride 1 or 2, and
+        5 x 5 at stride 1).
 
     Examples
     --------
@@ -301,7 +303,7 @@ class Conv(Layer):
         require(callable(self.init), self, "init", "a function (rng, shape) -> array such as bp.init.He()", self.init)
         known = ("auto", "direct", "winograd")
         require(self.algorithm in known, self, "algorithm", f"one of {known}", self.algorithm)
-        expected = "auto or direct (winograd is for 3 x 3 and 5 x 5 kernels at stride 1 without dilation and groups)"
+        expected = "auto or direct (winograd is for 3 x 3 at stride 1 or 2, and 5 x 5 at stride 1, without dilation and groups)"
         require(self.algorithm != "winograd" or self._is_winograd_shape(), self, "algorithm", expected, self.algorithm)
 
     @property
@@ -313,7 +315,9 @@ class Conv(Layer):
         return as_pair(self.stride, self, "stride", 1), as_pair(self.dilation, self, "dilation", 1)
 
     def _is_winograd_shape(self) -> bool:
-        return self.kernel in ((3, 3), (5, 5)) and (*self._steps(), self.groups) == ((1, 1), (1, 1), 1)
+        stride, dilation = self._steps()
+        known = ((3, 3), (1, 1)), ((5, 5), (1, 1)), ((3, 3), (2, 2))
+        return (self.kernel, stride) in known and dilation == (1, 1) and self.groups == 1
 
     def declare(self, x: Shape) -> Declared:
         """Return the shapes for an input of shape `x`."""
@@ -336,13 +340,15 @@ class Conv(Layer):
         --------
         >>> import backpass as bp
         >>> bp.Conv(64, 3).describe_kernel((64, 64, 32, 32)), bp.Conv(64, 3, stride=2).describe_kernel((64, 64, 32, 32))
-        ('winograd F(4x4,3x3)', 'im2col')
+        ('winograd F(4x4,3x3)', 'winograd F(4x4,3x3) stride 2')
         >>> bp.Conv(64, 1).describe_kernel((64, 64, 32, 32)), bp.Conv(64, 3, groups=64).describe_kernel((64, 64, 32, 32))
         ('1x1 product', 'depthwise')
         """
         kernel = self._kernel_name(x_shape)
         if kernel == "winograd":
             return "winograd F(4x4,3x3)" if self.kernel == (3, 3) else "winograd F(2x2,5x5)"
+        if kernel == "winograd_strided":
+            return "winograd F(4x4,3x3) stride 2"
         if kernel == "conv":
             stride, _ = self._steps()
             plain = self.kernel == (1, 1) and stride == (1, 1) and self.groups == 1
@@ -354,18 +360,21 @@ class Conv(Layer):
         return self.describe_kernel(x)
 
     def _kernel_name(self, x: Shape) -> str:
-        """Which native functions run: "winograd", "depthwise" or "conv".
+        """Which native functions run: "winograd", "winograd_strided", "depthwise" or "conv".
 
         Measured on two cores of an EPYC with AVX-512: from 8 channels and filters on Winograd is faster, 1.1 to 3 times, for
         every size of image from 3 x 3 on; with 4 both are equal, with 3 columns are; on 2 x 2 they are equal on average.
         One image of 4 x 4 with 512 channels would be better off with columns (1.0 against 2.5 ms, most of it for transforming
         weights), but a choice that depended on the batch would round a picture's prediction differently in another batch.
+        At stride 2 Winograd is 1.1 to 3 times as fast from 8 channels and filters on, for outputs from 2 x 2 on; for 5 x 5,
+        which fill 8 x 8, both are equal.
         """
         C = x[1]
         if self.algorithm != "direct" and self._is_winograd_shape():
+            strided = self._steps()[0] == (2, 2)
             rows, cols = self.declare(x).out[2:]
-            if self.algorithm == "winograd" or (min(C, self.filters) >= 8 and min(rows, cols) >= 3):
-                return "winograd"
+            if self.algorithm == "winograd" or (min(C, self.filters) >= 8 and min(rows, cols) >= (2 if strided else 3)):
+                return "winograd_strided" if strided else "winograd"
         if self.groups > 1 and self.groups == C:
             return "depthwise"
         return "conv"
@@ -411,6 +420,9 @@ CASES = [
     (Conv(5, 3, algorithm="direct", bias=False), (2, 16, 6, 9)),
     (Conv(17, 5, algorithm="winograd"), (2, 7, 9, 6)),
     (Conv(5, 5, algorithm="winograd", padding=(1, 4), bias=False), (1, 31, 5, 11)),
+    (Conv(31, 3, stride=2, algorithm="winograd"), (2, 7, 9, 12)),
+    (Conv(5, 3, stride=2, algorithm="winograd", padding=0, bias=False), (1, 17, 20, 10)),  # a line that no window sees
+    (Conv(3, 3, stride=2, algorithm="winograd", padding=(2, 0)), (2, 1, 1, 3)),
     (Conv(3, 1), (2, 5, 1, 1)),
     (Conv(16, 1, padding=0), (2, 31, 5, 7)),
     (Conv(7, 1, stride=2), (1, 3, 6, 7)),
