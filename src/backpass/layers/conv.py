@@ -315,7 +315,7 @@ class Conv(Layer):
         require(callable(self.init), self, "init", "a function (rng, shape) -> array such as bp.init.He()", self.init)
         known = ("auto", "direct", "winograd")
         require(self.algorithm in known, self, "algorithm", f"one of {known}", self.algorithm)
-        expected = "auto or direct (winograd is for 3 x 3 to 7 x 7 at stride 1, 3 x 3 at stride 2, no dilation, one group)"
+        expected = "auto or direct (winograd is for 3x3 to 7x7 at stride 1, 3x3 at stride 2, undilated and ungrouped)"
         require(self.algorithm != "winograd" or self._is_winograd_shape(), self, "algorithm", expected, self.algorithm)
 
     @property
