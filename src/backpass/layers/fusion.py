@@ -42,6 +42,8 @@ class Fusion:
     overwrites : tuple of str
         Gradients of the first layer that the backward overwrites if it is given `accumulate=False`; if there are none,
         it takes no such argument.
+    in_place : bool
+        The backward may get the same memory as dx and dout.
     """
 
     forward: Callable[..., Call]
@@ -49,6 +51,7 @@ class Fusion:
     infer: Callable[..., Call]
     reads: tuple[str, ...] = ("x", "out")
     overwrites: tuple[str, ...] = ()
+    in_place: bool = False
 
 
 @dataclass(frozen=True)
@@ -154,6 +157,14 @@ def unit_overwrites(unit: Unit, layers: Sequence[Layer], *, kernels: bool = True
         return unit.fusion.overwrites
     layer = layers[unit.first]
     return layer.overwrites if kernels and layer.has_kernels() else ()
+
+
+def unit_in_place(unit: Unit, layers: Sequence[Layer], *, kernels: bool = True) -> bool:
+    """Return whether a unit's backward may get the same memory as dx and dout."""
+    if unit.fusion:
+        return unit.fusion.in_place
+    layer = layers[unit.first]
+    return layer.in_place and kernels and layer.has_kernels()
 
 
 def bind_forward(
@@ -295,8 +306,9 @@ def _spatial_batchnorm_relu_forward(out: Array, x: Array, layers: Any, p: Any, g
 def _spatial_batchnorm_relu_backward(
     dx: Any, dout: Array, x: Array, out: Array, layers: Any, p: Any, g: Any, s: Any, c: Any
 ) -> Call:
-    saved = (c[0].mean, c[0].rstd)
-    return native.spatial_batchnorm_backward(dx, g[0].gamma, g[0].beta, dout, x, p[0].gamma, *saved, out)
+    return native.spatial_batchnorm_backward(
+        dx, g[0].gamma, g[0].beta, dout, x, p[0].gamma, p[0].beta, c[0].mean, c[0].rstd, 1
+    )
 
 
 def _spatial_batchnorm_relu_infer(out: Array, x: Array, layers: Any, p: Any, s: Any, c: Any) -> Call:
@@ -304,7 +316,11 @@ def _spatial_batchnorm_relu_infer(out: Array, x: Array, layers: Any, p: Any, s: 
 
 
 FUSIONS[SpatialBatchNorm, ReLU] = Fusion(
-    _spatial_batchnorm_relu_forward, _spatial_batchnorm_relu_backward, _spatial_batchnorm_relu_infer
+    _spatial_batchnorm_relu_forward,
+    _spatial_batchnorm_relu_backward,
+    _spatial_batchnorm_relu_infer,
+    reads=("x",),
+    in_place=True,
 )
 
 
@@ -316,7 +332,7 @@ def _groupnorm_relu_forward(out: Array, x: Array, layers: Any, p: Any, g: Any, s
 def _groupnorm_relu_backward(
     dx: Any, dout: Array, x: Array, out: Array, layers: Any, p: Any, g: Any, s: Any, c: Any
 ) -> Call:
-    return native.groupnorm_backward(dx, g[0].gamma, g[0].beta, dout, x, p[0].gamma, c[0].mean, c[0].rstd, out)
+    return native.groupnorm_backward(dx, g[0].gamma, g[0].beta, dout, x, p[0].gamma, p[0].beta, c[0].mean, c[0].rstd, 1)
 
 
 def _groupnorm_relu_infer(out: Array, x: Array, layers: Any, p: Any, s: Any, c: Any) -> Call:
@@ -324,7 +340,9 @@ def _groupnorm_relu_infer(out: Array, x: Array, layers: Any, p: Any, s: Any, c: 
     return native.groupnorm_forward(out, None, None, x, p[0].gamma, p[0].beta, *settings)
 
 
-FUSIONS[GroupNorm, ReLU] = Fusion(_groupnorm_relu_forward, _groupnorm_relu_backward, _groupnorm_relu_infer)
+FUSIONS[GroupNorm, ReLU] = Fusion(
+    _groupnorm_relu_forward, _groupnorm_relu_backward, _groupnorm_relu_infer, reads=("x",), in_place=True
+)
 
 
 # relu and max pooling may change places: the largest of the positive parts is the positive part of the largest, and where

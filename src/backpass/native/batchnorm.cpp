@@ -131,42 +131,37 @@ void batchnorm_forward(Array<T> out, Array<T> mean, Array<T> var, Array<T> rstd,
                        Array<const T> beta, double eps, long relu) {
     const long N = x.shape[0], D = x.shape[1];
     const Grid grid(N, D);
-    T* const scale = scratch<T>(Slot::other, static_cast<std::size_t>(D));
-    auto finish = [&](long begin, long end) {  // mean is less the first row, var the summed squared deviation
-        for (long d = begin; d < end; d++) {
-            mean[d] += x[d];
-            var[d] /= static_cast<T>(N);
-            rstd[d] = T(1) / std::sqrt(var[d] + static_cast<T>(eps));
-            scale[d] = rstd[d] * gamma[d];
-        }
-    };
-    auto write = [&](long first, long last, long begin, long end) {
-        const auto kernel = relu ? normalise<true, T> : normalise<false, T>;
-        kernel(out.data, x.data, mean.data, scale, beta.data, D, first, last, begin, end);
-    };
-    if (grid.row_pieces == 1)
-        return grid.for_each_piece([&](long, long first, long last, long begin, long end) {
-            moments(mean.data, var.data, x.data, x.data, D, first, last, begin, end);
-            finish(begin, end);
-            write(first, last, begin, end);
-        });
-
     T* const partial = scratch<T>(Slot::partial, static_cast<std::size_t>(2 * grid.row_pieces * D));
     grid.for_each_piece([&](long r, long first, long last, long begin, long end) {
         moments(partial + 2 * r * D, partial + (2 * r + 1) * D, x.data, x.data, D, first, last, begin, end);
     });
-    for_each_vector<T>(0, D, [&](auto columns) {
-        Vec<T> all = {}, deviation = {};
-        for (long r = 0; r < grid.row_pieces; r++) {
-            const T* const piece = partial + 2 * r * D;
-            const long n = r * grid.rows;
-            merge<T>(all, deviation, n, columns.get(piece) - all, columns.get(piece + D), std::min(grid.rows, N - n));
+    grid.for_each_piece([&](long r, long first, long last, long begin, long end) {
+        // Every piece joins the moments for itself: that is quicker than to wait for one that does.
+        T* const own = scratch<T>(Slot::other, static_cast<std::size_t>(4 * D));
+        T *const centre = own, *const variance = own + D, *const scale = own + 2 * D, *const root = own + 3 * D;
+        for_each_vector<T>(begin, end, [&](auto columns) {
+            Vec<T> all = {}, deviation = {};
+            for (long p = 0; p < grid.row_pieces; p++) {
+                const T* const piece = partial + 2 * p * D;
+                const long n = p * grid.rows;
+                merge<T>(all, deviation, n, columns.get(piece) - all, columns.get(piece + D), std::min(grid.rows, N - n));
+            }
+            columns.put(centre, all + columns.get(x.data));
+            columns.put(variance, deviation / static_cast<T>(N));
+        });
+#pragma GCC ivdep
+        for (long d = begin; d < end; d++) {
+            root[d] = T(1) / std::sqrt(variance[d] + static_cast<T>(eps));
+            scale[d] = root[d] * gamma[d];
         }
-        columns.put(mean.data, all);
-        columns.put(var.data, deviation);
+        if (r == 0) {
+            std::copy(centre + begin, centre + end, mean.data + begin);
+            std::copy(variance + begin, variance + end, var.data + begin);
+            std::copy(root + begin, root + end, rstd.data + begin);
+        }
+        const auto kernel = relu ? normalise<true, T> : normalise<false, T>;
+        kernel(out.data, x.data, centre, scale, beta.data, D, first, last, begin, end);
     });
-    finish(0, D);
-    grid.for_each_piece([&](long, long first, long last, long begin, long end) { write(first, last, begin, end); });
 }
 BACKPASS_KERNEL(batchnorm_forward, "out(N, D) mean(D) var(D) rstd(D) x(N, D) gamma(D) beta(D) eps relu")
 
@@ -176,41 +171,31 @@ void batchnorm_backward(Array<T> dx, Array<T> dgamma, Array<T> dbeta, Array<cons
                         Array<const T> gamma, Array<const T> mean, Array<const T> rstd, Array<const T> relu_out) {
     const long N = x.shape[0], D = x.shape[1];
     const Grid grid(N, D);
-    T* const sum = scratch<T>(Slot::other, static_cast<std::size_t>(3 * D));
-    T *const product = sum + D, *const scale = sum + 2 * D;
-    auto add = [&](T* sum_out, T* product_out, long first, long last, long begin, long end) {
-        const auto kernel = relu_out ? gradient_sums<true, T> : gradient_sums<false, T>;
-        kernel(sum_out, product_out, dout.data, relu_out.data, x.data, mean.data, D, first, last, begin, end);
-    };
-    auto finish = [&](long begin, long end) {  // the sums become the shift and the tilt
-        const T share = T(1) / static_cast<T>(N);
-        for (long d = begin; d < end; d++) {
-            const T xhat_product = product[d] * rstd[d];
-            dbeta[d] += sum[d];
-            dgamma[d] += xhat_product;
-            scale[d] = gamma[d] * rstd[d];
-            sum[d] *= share * scale[d];
-            product[d] = xhat_product * share * scale[d] * rstd[d];
-        }
-    };
-    auto write = [&](long first, long last, long begin, long end) {
-        const auto kernel = relu_out ? input_gradient<true, T> : input_gradient<false, T>;
-        kernel(dx.data, dout.data, relu_out.data, x.data, mean.data, scale, sum, product, D, first, last, begin, end);
-    };
-    if (grid.row_pieces == 1)
-        return grid.for_each_piece([&](long, long first, long last, long begin, long end) {
-            add(sum, product, first, last, begin, end);
-            finish(begin, end);
-            if (dx) write(first, last, begin, end);
-        });
-
     T* const partial = scratch<T>(Slot::partial, static_cast<std::size_t>(2 * grid.row_pieces * D));
     grid.for_each_piece([&](long r, long first, long last, long begin, long end) {
-        add(partial + 2 * r * D, partial + (2 * r + 1) * D, first, last, begin, end);
+        const auto kernel = relu_out ? gradient_sums<true, T> : gradient_sums<false, T>;
+        kernel(partial + 2 * r * D, partial + (2 * r + 1) * D, dout.data, relu_out.data, x.data, mean.data, D, first, last,
+               begin, end);
     });
-    add_pieces(sum, product, partial, grid.row_pieces, D);
-    finish(0, D);
-    if (dx) grid.for_each_piece([&](long, long first, long last, long begin, long end) { write(first, last, begin, end); });
+    grid.for_each_piece([&](long r, long first, long last, long begin, long end) {
+        T* const own = scratch<T>(Slot::other, static_cast<std::size_t>(3 * D));  // as in the forward
+        T *const sum = own, *const product = own + D, *const scale = own + 2 * D;
+        add_pieces(sum, product, partial, grid.row_pieces, D, begin, end);
+        if (r == 0)
+            for (long d = begin; d < end; d++) {
+                dbeta[d] += sum[d];
+                dgamma[d] += product[d] * rstd[d];
+            }
+        if (!dx) return;
+        const T share = T(1) / static_cast<T>(N);
+        for (long d = begin; d < end; d++) {  // the sums become the shift and the tilt
+            scale[d] = gamma[d] * rstd[d];
+            sum[d] *= share * scale[d];
+            product[d] = product[d] * rstd[d] * share * scale[d] * rstd[d];  // in an order that does not underflow early
+        }
+        const auto kernel = relu_out ? input_gradient<true, T> : input_gradient<false, T>;
+        kernel(dx.data, dout.data, relu_out.data, x.data, mean.data, scale, sum, product, D, first, last, begin, end);
+    });
 }
 BACKPASS_KERNEL(batchnorm_backward,
                 "dx?(N, D) dgamma(D) dbeta(D) dout(N, D) x(N, D) gamma(D) mean(D) rstd(D) relu_out?(N, D)")

@@ -1,6 +1,7 @@
-// The one-dimensional transforms of Winograd's F(4, 3) and F(2, 5): four outputs of a filter of three, or two of a filter
-// of five, from six inputs with six products instead of twelve or ten (Lavin and Gray 2015, arXiv:1509.09308, section 4.3;
-// both interpolate at 0, 1, -1, 2, -2 and infinity, so B is the same; the columns of A and G are powers of these points):
+// The one-dimensional transforms of Winograd's F(4, 3), F(3, 4) and F(2, 5): four outputs of a filter of three, three of a
+// filter of four, or two of a filter of five, from six inputs with six products instead of twelve or ten (Lavin and Gray
+// 2015, arXiv:1509.09308, section 4.3; all interpolate at 0, 1, -1, 2, -2 and infinity, so B is the same; the columns of A
+// and G are powers of these points):
 //
 //     y = Aᵀ [(G g) ⊙ (Bᵀ d)],       in two dimensions     Y = Aᵀ [(G g Gᵀ) ⊙ (Bᵀ d B)] A.
 //
@@ -45,6 +46,14 @@ inline void output(const V (&m)[6], V (&o)[4]) {
 }
 
 template <class V>
+inline void output(const V (&m)[6], V (&o)[3]) {
+    const V sum = m[1] + m[2], sum2 = m[3] + m[4];
+    o[0] = m[0] + sum + sum2;
+    o[1] = (m[1] - m[2]) + 2 * (m[3] - m[4]);
+    o[2] = sum + 4 * sum2 + m[5];
+}
+
+template <class V>
 inline void output(const V (&m)[6], V (&o)[2]) {
     o[0] = m[0] + (m[1] + m[2]) + (m[3] + m[4]);
     o[1] = (m[1] - m[2]) + 2 * (m[3] - m[4]) + m[5];
@@ -60,6 +69,17 @@ inline void output_back(const V (&g)[4], V (&o)[6]) {
     o[3] = even2 + odd2;
     o[4] = even2 - odd2;
     o[5] = g[3];
+}
+
+template <class V>
+inline void output_back(const V (&g)[3], V (&o)[6]) {
+    const V even = g[0] + g[2], even2 = g[0] + 4 * g[2], odd2 = 2 * g[1];
+    o[0] = g[0];
+    o[1] = even + g[1];
+    o[2] = even - g[1];
+    o[3] = even2 + odd2;
+    o[4] = even2 - odd2;
+    o[5] = g[2];
 }
 
 template <class V>
@@ -85,6 +105,17 @@ inline void filter(const V (&g)[3], V (&o)[6]) {
 }
 
 template <class V>
+inline void filter(const V (&g)[4], V (&o)[6]) {
+    const V even = (g[0] + g[2]) / 6, odd = (g[1] + g[3]) / 6, even2 = g[0] / 24 + g[2] / 6, odd2 = g[1] / 12 + g[3] / 3;
+    o[0] = g[0] / 4;
+    o[1] = -even - odd;
+    o[2] = odd - even;
+    o[3] = even2 + odd2;
+    o[4] = even2 - odd2;
+    o[5] = g[3];
+}
+
+template <class V>
 inline void filter(const V (&g)[5], V (&o)[6]) {
     const V even = (g[0] + g[2] + g[4]) / 6, odd = (g[1] + g[3]) / 6;
     const V even2 = g[0] / 24 + g[2] / 6 + g[4] * 2 / 3, odd2 = g[1] / 12 + g[3] / 3;
@@ -103,6 +134,15 @@ inline void filter_back(const V (&u)[6], V (&o)[3]) {
     o[0] = u[0] / 4 - sum / 6 + sum2 / 24;
     o[1] = (u[2] - u[1]) / 6 + (u[3] - u[4]) / 12;
     o[2] = (sum2 - sum) / 6 + u[5];
+}
+
+template <class V>
+inline void filter_back(const V (&u)[6], V (&o)[4]) {
+    const V sum = u[1] + u[2], sum2 = u[3] + u[4], difference = (u[2] - u[1]) / 6, difference2 = (u[3] - u[4]) / 12;
+    o[0] = u[0] / 4 - sum / 6 + sum2 / 24;
+    o[1] = difference + difference2;
+    o[2] = (sum2 - sum) / 6;
+    o[3] = difference + 4 * difference2 + u[5];
 }
 
 template <class V>
