@@ -241,6 +241,22 @@ def test_nothing_is_read_that_this_step_did_not_write(seed, kernels):
         assert_same(step(poisoned, x, dscores), wanted)
 
 
+@needs_kernels
+@pytest.mark.parametrize(
+    "layers", [[bp.GELU()], [bp.SpatialBatchNorm(), bp.ReLU()], [bp.GroupNorm(2), bp.ReLU()]], ids=str
+)
+def test_gradients_take_each_others_place_but_not_that_of_the_scores(layers):
+    x = np.random.default_rng(0).standard_normal((40, 3, 32, 15))
+    for after in ([bp.Conv(2, 3)], []):
+        net = [bp.Conv(4, 3), *layers, *after]
+        model = bp.Model(net, x.shape[1:], dtype="float64")
+        dscores = np.random.default_rng(1).standard_normal((len(x), *model.output_shape))
+        plan = model.plan(len(x))
+        assert np.shares_memory(plan.douts[0], plan.douts[len(layers)]) == bool(after)
+        slow = bp.Model(net, x.shape[1:], dtype="float64", kernels=False)
+        assert_close(step(model, x, dscores), step(slow, x, dscores), 1e-11)
+
+
 @pytest.mark.parametrize("seed", range(6))
 def test_plans_do_not_disturb_each_other(seed):
     alone, x, dscores = make(seed)

@@ -28,6 +28,7 @@ from .layers.fusion import (
     bind_infer,
     infer_scratch,
     infer_units_of,
+    unit_in_place,
     unit_overwrites,
     unit_reads,
     units_of,
@@ -422,7 +423,10 @@ class Model:
         stretch(outs_at[-1], U)
         douts_at = [0] * U
         for i in reversed(range(U)):
-            if i + 1 < U and views[i + 1]:
+            shares = i + 1 < U and views[i + 1]
+            if i + 1 < U and not keep and douts_at[i + 1] != douts_at[-1]:  # dscores stay what the loss made of them
+                shares |= unit_in_place(units[i + 1], self.layers, kernels=self.kernels)
+            if shares:
                 douts_at[i] = douts_at[i + 1]
                 stretch(douts_at[i], 2 * U - i)
             else:

@@ -65,7 +65,7 @@ def accuracy() -> str:
     --------
     See `python -m backpass.bench.conv`.
     """
-    lines = [f"{'case':<31} {'algorithm':<10} {'out':>8} {'dx':>8} {'dw':>8}"]
+    lines = [f"{'case':<40} {'algorithm':<10} {'out':>8} {'dx':>8} {'dw':>8}"]
     for name, case in CASES.items():
         if "winograd" not in case.layers[0].runs_as(case.x_shape):
             continue
@@ -79,7 +79,7 @@ def accuracy() -> str:
         for algorithm in ("direct", "winograd"):
             pairs = zip(results[algorithm, "float32"], results["direct", "float64"], strict=True)
             errors = [f"{abs(a - b).max() / abs(b).max():8.1e}" for a, b in pairs]
-            lines.append(f"{name:<31} {algorithm:<10} {' '.join(errors)}")
+            lines.append(f"{name:<40} {algorithm:<10} {' '.join(errors)}")
     return "\n".join(lines)
 
 

@@ -19,10 +19,12 @@ SAME = 1e-3  # sums over a hundred thousand float32 numbers in other orders; Num
 # Winograd's algorithms for a tile: its side, its products for one channel and one filter, and the floating-point operations
 # of its transforms for one channel and for one filter (native/winograd.hpp, winograd_strided.hpp).  Bᵀ d B is 12 times the 19
 # of `input`, Aᵀ m A 10 times the 13 of `output`; at stride 2, 18 times 27 and 9 times 11.  Their adjoints, and those of
-# F(2x2,5x5), cost the same within a few per cent.
+# other sizes, cost the same within a few per cent.
 WINOGRADS = {
     "winograd F(4x4,3x3)": (4, 36, 12 * 19, 10 * 13),
+    "winograd F(3x3,4x4)": (3, 36, 12 * 19, 10 * 13),
     "winograd F(2x2,5x5)": (2, 36, 12 * 19, 10 * 13),
+    "winograd 4 F(3x3,4x4)": (3, 121, 12 * 19, 10 * 13),
     "winograd F(4x4,3x3) stride 2": (4, 81, 18 * 27, 9 * 11),
 }
 

@@ -106,6 +106,7 @@ class Dropout(Layer):
     drop_prob: float = 0.5
 
     reference = Reference(dropout_forward, dropout_backward, dropout_backward_staged, dropout_infer)
+    in_place = True
 
     def __post_init__(self) -> None:
         fits = is_number(self.drop_prob) and 0 <= self.drop_prob < 1

@@ -43,6 +43,8 @@ class Fusion:
     overwrites : tuple of str
         Gradients of the first layer that the backward overwrites if it is given `accumulate=False`; if there are none,
         it takes no such argument.
+    in_place : bool
+        The backward may get the same memory as dx and dout.
     """
 
     forward: Callable[..., Call]
@@ -50,6 +52,7 @@ class Fusion:
     infer: Callable[..., Call]
     reads: tuple[str, ...] = ("x", "out")
     overwrites: tuple[str, ...] = ()
+    in_place: bool = False
 
 
 @dataclass(frozen=True)
@@ -158,6 +161,14 @@ def unit_overwrites(unit: Unit, layers: Sequence[Layer], *, kernels: bool = True
         return unit.fusion.overwrites
     layer = layers[unit.first]
     return layer.overwrites if kernels and layer.has_kernels() else ()
+
+
+def unit_in_place(unit: Unit, layers: Sequence[Layer], *, kernels: bool = True) -> bool:
+    """Return whether a unit's backward may get the same memory as dx and dout."""
+    if unit.fusion:
+        return unit.fusion.in_place
+    layer = layers[unit.first]
+    return layer.in_place and kernels and layer.has_kernels()
 
 
 def bind_forward(
@@ -334,7 +345,11 @@ def _spatial_batchnorm_relu_infer(out: Array, x: Array, layers: Any, p: Any, s: 
 
 
 FUSIONS[SpatialBatchNorm, ReLU] = Fusion(
-    _spatial_batchnorm_relu_forward, _spatial_batchnorm_relu_backward, _spatial_batchnorm_relu_infer, reads=("x",)
+    _spatial_batchnorm_relu_forward,
+    _spatial_batchnorm_relu_backward,
+    _spatial_batchnorm_relu_infer,
+    reads=("x",),
+    in_place=True,
 )
 
 
@@ -355,7 +370,7 @@ def _groupnorm_relu_infer(out: Array, x: Array, layers: Any, p: Any, s: Any, c: 
 
 
 FUSIONS[GroupNorm, ReLU] = Fusion(
-    _groupnorm_relu_forward, _groupnorm_relu_backward, _groupnorm_relu_infer, reads=("x",)
+    _groupnorm_relu_forward, _groupnorm_relu_backward, _groupnorm_relu_infer, reads=("x",), in_place=True
 )
 
 

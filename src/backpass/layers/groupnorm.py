@@ -113,6 +113,7 @@ class GroupNorm(Layer):
     eps: float = 1e-5
 
     reference = Reference(groupnorm_forward, groupnorm_backward, groupnorm_backward_staged)
+    in_place = True
 
     def __post_init__(self) -> None:
         whole = isinstance(self.groups, (int, np.integer)) and not isinstance(self.groups, bool)

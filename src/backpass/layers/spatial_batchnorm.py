@@ -109,6 +109,7 @@ class SpatialBatchNorm(Layer):
         spatial_batchnorm_backward_staged,
         spatial_batchnorm_infer,
     )
+    in_place = True
 
     def __post_init__(self) -> None:
         require(is_number(self.eps) and self.eps > 0, self, "eps", "a finite number > 0", self.eps)
