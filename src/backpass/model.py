@@ -28,6 +28,7 @@ from .layers.fusion import (
     bind_infer,
     infer_scratch,
     infer_units_of,
+    unit_in_place,
     unit_overwrites,
     unit_reads,
     units_of,
@@ -422,7 +423,10 @@ class Model:
         stretch(outs_at[-1], U)
         douts_at = [0] * U
         for i in reversed(range(U)):
-            if i + 1 < U and views[i + 1]:
+            shares = i + 1 < U and views[i + 1]
+            if i + 1 < U and not keep and douts_at[i + 1] != douts_at[-1]:  # dscores stay what the loss made of them
+                shares |= unit_in_place(units[i + 1], self.layers, kernels=self.kernels)
+            if shares:
                 douts_at[i] = douts_at[i + 1]
                 stretch(douts_at[i], 2 * U - i)
             else:
@@ -599,7 +603,7 @@ class Model:
         layer              output                 parameters  runs as
         """
         rows = [("layer", "output", "parameters", "runs as")]
-        fused = {u.last for u in units_of(self.layers, fuse=self.kernels) if u.fusion}
+        fused = {j for u in units_of(self.layers, fuse=self.kernels) for j in range(u.first + 1, u.last + 1)}
         for i, (layer, (x, d)) in enumerate(zip(self.layers, self._declare(batch), strict=True)):
             rows.append(self._summary_row(f"{i} {type(layer).__name__}", layer, x, d, fused=i in fused))
             inner = layer.parts(x)
@@ -667,7 +671,7 @@ def _fused_parts(parts: Sequence[tuple[str, Layer, Shape]]) -> set[str]:
     found: set[str] = set()
     for chain in dict.fromkeys(name.rpartition(".")[0] for name, _, _ in parts):
         inner = [(name, layer) for name, layer, _ in parts if name.rpartition(".")[0] == chain]
-        found |= {inner[u.last][0] for u in units_of([layer for _, layer in inner]) if u.fusion}
+        found |= {inner[j][0] for u in units_of([layer for _, layer in inner]) for j in range(u.first + 1, u.last + 1)}
     return found
 
 

@@ -5,12 +5,14 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
 from backpass.bench import BenchmarkError, Group, Settings, compare, group, load, load_group, protocol, results, select
 from backpass.bench.figures import ratios, roofline, scaling
+from backpass.bench.footprint import EPOCHS
 from backpass.bench.protocol import measure
 from backpass.bench.tables import markdown, tables
 from backpass.bench.targets import TARGETS, figure_of, targets_of, verdict
@@ -290,6 +292,15 @@ def test_pictures():
     found |= {"limits": rates, "cases": {f"scaling/depth of it: {n}": case for n in (1, 2)} | {"roofline/ReLU": case}}
     assert roofline(found).axes[0].get_xlim()[1] >= 100
     assert [axes.get_title(loc="left") for axes in scaling(found).axes] == ["depth of it", "threads"]
+
+
+@pytest.mark.parametrize("name", EPOCHS)
+def test_both_sides_train_the_same_net_where_memory_is_measured(name):
+    pytest.importorskip("torch")
+    epoch = replace(EPOCHS[name], samples=130)
+    (ours, our_peak), (theirs, their_peak) = (epoch.parameters_and_peak(peer) for peer in ("backpass", "torch"))
+    assert ours == theirs
+    assert 20 < our_peak < their_peak
 
 
 # -- the command ------------------------------------------------------------------------------------------------------------

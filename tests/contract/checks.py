@@ -292,6 +292,20 @@ def check_overwrite(layer: Layer, x_shape: Shape, path: str) -> None:
         expect_same_bits(where, found["used"], found["clean"], "over 7 instead of 0")
 
 
+def check_in_place(layer: Layer, x_shape: Shape, path: str) -> None:
+    """A kernel that says so gives the same where dx and dout are the same memory; one piece of work, and several."""
+    several = (max(x_shape[0], 3 * PIECE // int(np.prod(x_shape[1:])) + 5), *x_shape[1:])
+    for shape in (x_shape, several) if layer.in_place else ():
+        for dtype in ("float32", "float64"):
+            apart, shared = bind(layer, shape, dtype, path), bind(layer, shape, dtype, path)
+            shared.dx = shared.dout
+            for b in (apart, shared):
+                b.forward()
+                b.backward()
+            found, wanted = ({"dx": b.dx} | {f"d.{n}": g for n, g in vars(b.g).items()} for b in (shared, apart))
+            expect_same_bits((layer, shape, path), found, wanted, "dx in the memory of dout")
+
+
 def check_twice(layer: Layer, x_shape: Shape, path: str) -> None:
     """A second backward gives the same dx and adds the same again: the first has used nothing up."""
     where = (layer, x_shape, path)
@@ -669,7 +683,7 @@ REFERENCE_CHECKS: tuple[Check, ...] = (
     check_object,
     check_docstring,
 )
-KERNEL_CHECKS: tuple[Check, ...] = (check_kernel, check_overwrite, check_reads, check_threads)
+KERNEL_CHECKS: tuple[Check, ...] = (check_kernel, check_overwrite, check_in_place, check_reads, check_threads)
 
 
 def checks_for(path: str) -> tuple[Check, ...]:

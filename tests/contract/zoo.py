@@ -703,6 +703,14 @@ def relu_kernel_first_ties(self: Any, dx: Any, dout: Array, x: Array, out: Array
     return lambda: _overwrite(dx, np.where(out >= 0, np.where(x < 0, 0, dout), 0))
 
 
+def relu_kernel_clears_first(self: Any, dx: Any, dout: Array, x: Array, out: Array, p: Any, g: Any, c: Any) -> Call:
+    def run() -> None:
+        dx[...] = 0
+        np.copyto(dx, dout, where=out > 0)
+
+    return run
+
+
 def relu_with(forward: Any = relu.relu_forward, backward: Any = relu.relu_backward) -> Reference:
     return Reference(forward, backward, relu.relu_backward_staged)
 
@@ -715,6 +723,14 @@ animal(
     R,
     (checks.check_directional, checks.check_staged),
     reference=relu_with(backward=relu_backward_unmasked),
+)
+animal(
+    "relu kernel clears dx before it reads dout",
+    PlainReLU,
+    SQUARE,
+    K,
+    (checks.check_in_place,),
+    backward_kernel=relu_kernel_clears_first,
 )
 animal(
     "relu passes where out is zero",

@@ -28,6 +28,11 @@ MORE_CASES = [
     (bp.Conv(64, 1, padding=0), (3, 64, 12, 11)),
     (bp.Conv(36, 3, groups=18), (4, 18, 20, 21)),
     (bp.Conv(20, 5, groups=20, stride=3, padding=2), (3, 20, 16, 31)),
+    *(
+        (bp.Conv(3, 3, groups=3, stride=2, padding=zeros), (9, 3, *size))  # rows and columns in pairs
+        for zeros in (0, 1, 2, (1, 2), (2, 0), 3)
+        for size in ((7, 34), (10, 33), (5, 8), (4, 66))
+    ),
     (bp.Conv(40, 3, algorithm="winograd"), (3, 19, 13, 17)),
     (bp.Conv(70, 3, algorithm="winograd"), (20, 33, 4, 5)),
     (bp.Conv(16, 3, algorithm="winograd", padding=0), (2, 16, 70, 41)),
@@ -35,6 +40,15 @@ MORE_CASES = [
     (bp.Conv(40, 5, algorithm="winograd"), (3, 19, 13, 17)),
     (bp.Conv(70, 5, algorithm="winograd", padding=(0, 3)), (20, 33, 5, 3)),
     (bp.Conv(16, 5, algorithm="winograd", padding=0), (2, 16, 70, 41)),
+    (bp.Conv(40, 4, algorithm="winograd"), (3, 19, 13, 17)),
+    (bp.Conv(33, 6, algorithm="winograd"), (3, 19, 13, 17)),
+    (bp.Conv(40, 7, algorithm="winograd"), (3, 19, 13, 17)),
+    (bp.Conv(70, 7, algorithm="winograd", padding=(0, 3)), (20, 33, 7, 3)),  # blocks of many images
+    (bp.Conv(16, 7, algorithm="winograd", padding=0), (2, 16, 90, 51)),  # blocks of parts of images
+    (bp.Conv(40, 3, stride=2, algorithm="winograd"), (3, 19, 26, 33)),
+    (bp.Conv(70, 3, stride=2, algorithm="winograd", padding=0), (20, 33, 10, 12)),
+    (bp.Conv(16, 3, stride=2, algorithm="winograd", padding=(0, 2)), (2, 16, 71, 150)),
+    (bp.Conv(130, 3, stride=2, algorithm="winograd"), (2, 140, 16, 15)),
 ]
 THREADED_CASES = [*MORE_CASES, (bp.Conv(32, 3), (16, 16, 16, 16))]
 needs_kernels = pytest.mark.skipif(not native.available, reason="built without kernels")
@@ -119,8 +133,9 @@ def test_a_convolution_by_hand():
         ({"filters": 4, "kernel_size": 3, "groups": 3}, "groups"),
         ({"filters": 4, "kernel_size": 3, "bias": 1}, "bias"),
         ({"filters": 4, "kernel_size": 3, "algorithm": "fft"}, "algorithm"),
-        ({"filters": 4, "kernel_size": 7, "algorithm": "winograd"}, "algorithm"),
-        ({"filters": 4, "kernel_size": 3, "stride": 2, "algorithm": "winograd"}, "algorithm"),
+        ({"filters": 4, "kernel_size": 8, "algorithm": "winograd"}, "algorithm"),
+        ({"filters": 4, "kernel_size": 5, "stride": 2, "algorithm": "winograd"}, "algorithm"),
+        ({"filters": 4, "kernel_size": 3, "stride": (2, 1), "algorithm": "winograd"}, "algorithm"),
     ],
 )
 def test_bad_arguments_are_named(arguments, word):
@@ -184,7 +199,7 @@ def test_same_bits_for_any_number_of_threads(layer, x_shape):
 
 
 @needs_kernels
-@pytest.mark.parametrize(("layer", "x_shape"), conv.CASES[:2] + conv.CASES[3:12] + conv.CASES[16:20], ids=str)
+@pytest.mark.parametrize(("layer", "x_shape"), conv.CASES[:2] + conv.CASES[3:20] + conv.CASES[24:28], ids=str)
 def test_fused_relu_is_relu_after_conv(layer, x_shape):
     x, w, b, dout = arrays(layer, x_shape)
     results = []
@@ -210,9 +225,13 @@ def test_summary_tells_the_algorithm():
     kernels = {
         bp.Conv(16, 3): "winograd F(4x4,3x3)",
         bp.Conv(16, 5): "winograd F(2x2,5x5)",
+        bp.Conv(16, 7): "winograd 4 F(3x3,4x4)",
         bp.Conv(16, 3, algorithm="direct"): "im2col",
         bp.Conv(16, 3, groups=16): "depthwise",
         bp.Conv(4, 1): "1x1 product",
+        bp.Conv(16, 1): "1x1 product",
+        bp.Conv(16, 3, stride=2): "winograd F(4x4,3x3) stride 2",
+        bp.Conv(16, 3, stride=(1, 2)): "im2col",
     }
     lines = bp.Model(list(kernels), (16, 8, 8)).summary().splitlines()[1 : 1 + len(kernels)]
     wanted = list(kernels.values()) if native.available else ["NumPy reference"] * len(kernels)

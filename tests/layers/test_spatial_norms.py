@@ -66,14 +66,18 @@ def test_kernel_is_reference(layer, x_shape, dtype):
 
 
 @needs_kernels
-def test_sums_keep_float32_accuracy_far_from_zero():
-    """A mean of 1000 and a deviation of 1: the variance must not drown."""
+@pytest.mark.parametrize("first", ["like the others", "zero"])
+def test_sums_keep_float32_accuracy_far_from_zero(first):
+    """A mean of 1000 and a deviation of 1: the variance must not drown, whatever the plane that the sums start from."""
     rng = np.random.default_rng(0)
     x = rng.standard_normal((64, 3, 32, 32)) + 1000
+    if first == "zero":
+        x[0] = x[:, 0] = 0  # the first image, and each image's first channel
     for layer in (bp.SpatialBatchNorm(), bp.GroupNorm(1)):
         given = {"x": x.astype("f4"), "gamma": np.ones(3), "beta": np.zeros(3), "dout": rng.standard_normal(x.shape)}
         found, wanted = run(layer, given, "float32"), run(layer, given, "float64", kernels=False)
         assert scaled_errors(found, wanted)["out"] < 2e-4  # a value near 1000 is known to 3e-5 only
+        assert scaled_errors(found, wanted)["cache rstd"] < 1e-5
 
 
 @needs_kernels
@@ -104,16 +108,45 @@ def test_fused_relu_is_relu_after_norm(layer):
         model.named_params()["0.gamma"][...] = gamma
         model.named_params()["0.beta"][...] = beta
         plan.x[...] = x
-        plan.dscores[...] = dout
-        for call in plan.forward + plan.backward + plan.update:
+        for call in plan.forward:
             call()
-        results.append({"out": plan.scores.copy(), "dx": plan.dx.copy(), "grads": model.grads.copy()})
+        out = plan.scores.copy()  # the backward may use its memory
+        plan.dscores[...] = dout
+        for call in plan.backward + plan.update:
+            call()
+        results.append({"out": out, "dx": plan.dx.copy(), "grads": model.grads.copy()})
         results[-1]["infer"] = model.infer(x)
         reference = bp.Model([layer, bp.ReLU()], x.shape[1:], dtype="float64", kernels=False)
         reference.params[...], reference.state[...] = model.params, model.state
         np.testing.assert_allclose(results[-1]["infer"], reference.infer(x), rtol=1e-12, atol=1e-13)
     assert max(scaled_errors(*results).values()) < 1e-13
     assert (results[0]["out"] == 0).any()
+
+
+@needs_kernels
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("pixels", [(8, 8), (7, 9), (1, 3)])
+@pytest.mark.parametrize("layer", [bp.SpatialBatchNorm(), bp.GroupNorm(5)])
+def test_fused_relu_masks_where_its_output_is_zero(layer, pixels, dtype):
+    """The backward computes the mask again: on values that are 0 but for their rounding, it has to round alike."""
+    rng = np.random.default_rng(0)
+    x = rng.integers(-2, 3, (40, 5, *pixels)) / 3
+    model = bp.Model([layer, bp.ReLU()], x.shape[1:], dtype=dtype)
+    plan = model.plan(len(x))
+    found = []
+    for _ in range(2):
+        plan.x[...] = x
+        for call in plan.forward:
+            call()
+        passes = plan.scores > 0
+        plan.dscores[...] = dout = rng.integers(1, 9, x.shape)
+        for call in plan.backward:
+            call()
+        np.testing.assert_array_equal(model.named_grads()["0.beta"], (dout * passes).sum(axis=(0, 2, 3)))
+        found.append(passes)
+        mean, rstd = (np.atleast_2d(getattr(plan.caches[0], name))[0] for name in ("mean", "rstd"))
+        model.named_params()["0.beta"][...] = (mean - x.dtype.type(1 / 3)) * rstd  # x = 1/3 becomes nearly 0
+    assert (found[0] != found[1]).any()
 
 
 def test_spatial_prediction_is_pytorch():

@@ -2,7 +2,7 @@
 
 `backpass` is the native kernel, `numpy` the fast way in NumPy (im2col by strides and one product; the simplified formula),
 `steps` the way as it is defined (loops over every output; batch norm's graph step by step).  Pooling has no fast way in
-NumPy.
+NumPy.  Batch norm's simplified formula is a promise of its own: there it is `backpass`, beside the steps only.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from functools import partial
 
 import numpy as np
 
+from ..arena import aligned_vector
 from ..layers.base import Array, Cache
 from .group import Group, Side, Unsuitable
 
@@ -19,6 +20,7 @@ CASES = {
     "conv (100, 3, 31, 31), forward + backward": "conv",
     "max pool (100, 3, 32, 32), forward + backward": "pool",
     "batch norm (100, 500), backward": "batchnorm",
+    "simplified batch norm (100, 500), backward in NumPy": "simplified",
 }
 WAYS = {"backpass": "fast", "numpy": "strides", "steps": "naive"}
 Step = Callable[[], tuple[Array, ...]]
@@ -72,7 +74,8 @@ def batchnorm(who: str) -> Step:
     if who != "backpass":
         backward = layers.batchnorm_backward if who == "steps" else layers.batchnorm_backward_alt
         return lambda: backward(dout, cache)
-    dx, g = np.empty_like(x), Cache(gamma=np.zeros(500), beta=np.zeros(500))
+    x, dout, dx = (_as_in_a_model(array, turn) for turn, array in enumerate((x, dout, x)))
+    g = Cache(gamma=np.zeros(500), beta=np.zeros(500))
     saved = Cache(mean=cache.mean, var=cache.var, rstd=cache.rstd)
     call = BatchNorm().backward_kernel(dx, dout, x, x, Cache(gamma=gamma, beta=beta), g, saved)
 
@@ -83,7 +86,21 @@ def batchnorm(who: str) -> Step:
     return step
 
 
-MAKE = {"conv": conv, "pool": pool, "batchnorm": batchnorm}
+def _as_in_a_model(array: Array, turn: int) -> Array:
+    """Return a copy that lies where a model lays its arrays: aligned, and not all at the same place of a page."""
+    copy = aligned_vector(array.size, array.dtype, turn).reshape(array.shape)
+    copy[...] = array
+    return copy
+
+
+def simplified(who: str) -> Step:
+    """Return batchnorm_backward_alt as ours, or batchnorm_backward."""
+    if who == "numpy":
+        raise Unsuitable("ours is the fast way in NumPy")
+    return batchnorm("numpy" if who == "backpass" else who)
+
+
+MAKE = {"conv": conv, "pool": pool, "batchnorm": batchnorm, "simplified": simplified}
 
 
 def side(who: str, case: str) -> Side:

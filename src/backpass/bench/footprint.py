@@ -46,19 +46,47 @@ data = bp.data.load({{"X_train": x, "y_train": y, "X_val": x[:100], "y_val": y[:
 model = bp.Model({net}, data.shape)
 options = dict(epochs=1, batch_size={batch}, inspect=False, save_every_s=None)
 bp.Trainer(model, data, preprocess="per-channel", **options).fit()
+print(model.params.size)
 """
 
-TORCH = """
+# PyTorch's own programs: backpass is not even imported beside them.
+TORCH_MLP = """
 import torch
-import backpass as bp
-from backpass.bench import torch_twin
-net = torch_twin.twin(bp.Model({net}, (3, 32, 32), kernels=False)).net
+from torch import nn
+sizes, layers = [3072, {hidden}], [nn.Flatten()]
+for before, after in zip(sizes, sizes[1:]):
+    layers += [nn.Linear(before, after), nn.BatchNorm1d(after), nn.ReLU()]
+net = nn.Sequential(*layers, nn.Linear(sizes[-1], 10))
+"""
+
+TORCH_RESNET = """
+import torch
+from torch import nn
+def conv_norm(before, after, size, stride=1):
+    return [nn.Conv2d(before, after, size, stride, size // 2, bias=False), nn.BatchNorm2d(after)]
+class Block(nn.Module):
+    def __init__(self, before, after, stride):
+        super().__init__()
+        self.main = nn.Sequential(*conv_norm(before, after, 3, stride), nn.ReLU(inplace=True), *conv_norm(after, after, 3))
+        self.shortcut = nn.Sequential(*conv_norm(before, after, 1, stride)) if stride > 1 else nn.Identity()
+    def forward(self, x):
+        return torch.relu_(self.main(x) + self.shortcut(x))
+layers, width = [*conv_norm(3, 16, 3), nn.ReLU(inplace=True)], 16
+for after in (16, 32, 64):
+    for block in range(3):
+        layers.append(Block(width, after, 1 + (after > width)))
+        width = after
+net = nn.Sequential(*layers, nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(64, 10))
+"""
+
+TORCH_EPOCH = """
 optimizer = torch.optim.Adam(net.parameters(), fused=True)
 x, y = torch.from_numpy(x), torch.from_numpy(y)
 for rows in torch.randperm(len(x)).split({batch}):
     optimizer.zero_grad(set_to_none=True)
     torch.nn.functional.cross_entropy(net((x[rows].float() - 120) / 64), y[rows]).backward()
     optimizer.step()
+print(sum(p.numel() for p in net.parameters()))
 """
 
 
@@ -162,29 +190,49 @@ def installed_MB(peer: str) -> float:
     return total / 1e6
 
 
-def peak_memory(net: str, samples: int, batch: int) -> Callable[[str], float]:
-    """Return the function of a peer that trains a net for an epoch and returns the peak of its memory in MiB."""
+@dataclass(frozen=True)
+class Epoch:
+    """An epoch of training of one net on `samples` random pictures: its programs in backpass and in PyTorch."""
 
-    def peak(peer: str) -> float:
+    ours: str
+    torch: str
+    samples: int
+    batch: int
+
+    def parameters_and_peak(self, peer: str) -> tuple[int, float]:
+        """Return how many parameters a peer's net has and the peak of its process's memory in MiB.
+
+        Raises
+        ------
+        LookupError
+            If the peer is not installed.
+        """
         if util.find_spec(peer) is None:
             raise LookupError(peer)
-        code = DATA + (OURS if peer == "backpass" else TORCH)
-        variables = {} if peer == "backpass" else {"BACKPASS_NATIVE": "0"}
-        return float(_program(code.format(net=net, samples=samples, batch=batch) + PEAK, **variables).split()[-1])
+        data, epoch = DATA.format(samples=self.samples), TORCH_EPOCH.format(batch=self.batch)
+        ours = OURS.format(net=self.ours, batch=self.batch)
+        parameters, peak = _program(data + (ours if peer == "backpass" else self.torch + epoch) + PEAK).split()[-2:]
+        return int(parameters), float(peak)
 
-    return peak
+    def peak(self, peer: str) -> float:
+        """Return the peak of a peer's memory in MiB."""
+        return self.parameters_and_peak(peer)[1]
 
 
-HIDDEN = "bp.models.fully_connected([512, 256, 128], classes=10, norm=bp.BatchNorm())"
+def _perceptron(*hidden: int) -> Epoch:
+    net = f"bp.models.fully_connected({list(hidden)}, classes=10, norm=bp.BatchNorm())"
+    return Epoch(net, TORCH_MLP.format(hidden=", ".join(map(str, hidden))), 50_000, 256)
+
+
+EPOCHS = {
+    "CIFAR-10's size, 3072-[512,256,128]-10, batch norm, batch 256": _perceptron(512, 256, 128),
+    "CIFAR-10's size, 3072-[1024]x3-10, batch norm, batch 256": _perceptron(1024, 1024, 1024),
+    "ResNet-20, batch 128": Epoch("bp.models.resnet(20, classes=10)", TORCH_RESNET, 512, 128),
+}
 CASES = {
     "import, over that of NumPy": Cost("ms", None, import_ms),
     "installed size, without NumPy": Cost("MB", 1, installed_MB),
-    "peak memory, CIFAR-10's size, 3072-[512,256,128]-10, batch norm, batch 256": Cost(
-        "MiB", 2, peak_memory(HIDDEN, 50_000, 256), ("backpass", "torch")
-    ),
-    "peak memory, ResNet-20, batch 128": Cost(
-        "MiB", 2, peak_memory("bp.models.resnet(20, classes=10)", 512, 128), ("backpass", "torch")
-    ),
+    **{f"peak memory, {name}": Cost("MiB", 2, epoch.peak, ("backpass", "torch")) for name, epoch in EPOCHS.items()},
 }
 
 GROUP = Group(

@@ -25,7 +25,9 @@ GROUP = Group(
     title="training step of image nets: forward, loss, backward, optimizer, float32; one batch that is already in memory",
     cases=CASES,
     sides={name: side for name, side in net_case.SIDES.items() if name != "sklearn"},
-    same=2e-2,  # gradients of deep nets in float32: a ReLU near 0 may fall on either side
+    # A ReLU near 0 may fall on either side: ResNet-20's gradients are 0.1 to 0.5 % from those in float64 here and in PyTorch,
+    # 1 % in its channels_last, and what is compared is one random direction, where that may be some times as much.
+    same=5e-2,
     work=net_case.work,
     quick=("three-layer convnet, batch 64",),
     full_sides=("torch compile NCHW@1", "torch compile channels_last@1", "numpy@1", "numpy@all"),

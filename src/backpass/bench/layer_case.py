@@ -11,14 +11,22 @@ from typing import Any
 import numpy as np
 
 from ..layers.base import Array, Cache, Layer, Shape
+from ..layers.fusion import FUSIONS
 from .group import Side, Unsuitable
 
 SAME = 1e-3  # sums over a hundred thousand float32 numbers in other orders; NumPy's are the least exact
 
-# Floating-point operations of Winograd's transforms for a tile of one channel (native/winograd.hpp): Bᵀ d B is 12 times
-# the 19 of `input`, Aᵀ m A 10 times the 13 of `output`; their adjoints, and those of F(2x2,5x5), cost the same within a few
-# per cent.
-WINOGRAD_INPUT, WINOGRAD_OUTPUT = 12 * 19, 10 * 13
+# Winograd's algorithms for a tile: its side, its products for one channel and one filter, and the floating-point operations
+# of its transforms for one channel and for one filter (native/winograd.hpp, winograd_strided.hpp).  Bᵀ d B is 12 times the 19
+# of `input`, Aᵀ m A 10 times the 13 of `output`; at stride 2, 18 times 27 and 9 times 11.  Their adjoints, and those of
+# other sizes, cost the same within a few per cent.
+WINOGRADS = {
+    "winograd F(4x4,3x3)": (4, 36, 12 * 19, 10 * 13),
+    "winograd F(3x3,4x4)": (3, 36, 12 * 19, 10 * 13),
+    "winograd F(2x2,5x5)": (2, 36, 12 * 19, 10 * 13),
+    "winograd 4 F(3x3,4x4)": (3, 121, 12 * 19, 10 * 13),
+    "winograd F(4x4,3x3) stride 2": (4, 81, 18 * 27, 9 * 11),
+}
 
 
 @dataclass(frozen=True)
@@ -198,8 +206,10 @@ def work(case: LayerCase) -> tuple[float, float]:
     (0.0, 2000000.0)
     """
     total = [0.0, 0.0, 0.0, 0.0]
-    for i, (layer, x, declared) in enumerate(_declared(case.layers, case.x_shape)):
-        own = _layer_work(layer, x, declared, to_input=case.dx or i > 0, after=i > 0)
+    before: Layer | None = None
+    for layer, x, declared in _declared(case.layers, case.x_shape):
+        own = _layer_work(layer, x, declared, to_input=case.dx or before is not None, before=before)
+        before = layer
         total = [a + b for a, b in zip(total, own, strict=True)]
     ahead, ahead_moved, back, back_moved = total
     if case.what == "forward":
@@ -209,20 +219,22 @@ def work(case: LayerCase) -> tuple[float, float]:
     return ahead + back, 4 * (ahead_moved + back_moved)
 
 
-def _layer_work(layer: Layer, x: Shape, declared: Any, *, to_input: bool, after: bool) -> list[float]:
-    """Operations and moved elements of the forward, and of the backward."""
+def _layer_work(layer: Layer, x: Shape, declared: Any, *, to_input: bool, before: Layer | None) -> list[float]:
+    """Operations and moved elements of the forward, and of the backward; `before` is the layer before, if there is one."""
     size_x, size_out = _size([x]), _size([declared.out])
     if parts := layer.parts(x):
         total = [0.0, 3.0 * size_out, 0.0, 3.0 * size_x]  # the sum of the chains, and of their gradients
+        inside: Layer | None = None
         for name, part, shape in parts:
-            own = _layer_work(part, shape, part.declare(shape), to_input=True, after=not name.endswith(".0"))
+            inside = None if name.endswith(".0") else inside
+            own = _layer_work(part, shape, part.declare(shape), to_input=True, before=inside)
+            inside = part
             total = [a + b for a, b in zip(total, own, strict=True)]
         return total
     ahead, back = _product_flops(layer, x, declared, to_input=to_input)
-    if (
-        after and type(layer).__name__ == "ReLU"
-    ):  # done in the pass of the layer before it, which reads its sign to go back
-        return [0.0, 0.0, 0.0, size_out]
+    if before is not None and type(layer).__name__ == "ReLU":  # done in the pass of the layer before it
+        fusion = FUSIONS.get((type(before), type(layer)))  # which may read its sign to go back
+        return [0.0, 0.0, 0.0, size_out if fusion is None or "out" in fusion.reads else 0.0]
     if layer.is_view(training=True):
         return [0.0, 0.0, 0.0, 0.0]
     kept = _cache_bytes(declared) / 4
@@ -261,13 +273,14 @@ def _product_flops(layer: Layer, x: Shape, declared: Any, *, to_input: bool) -> 
         return 0.0, 0.0
     weights = _size([declared.params["w"].shape])
     backs = 1 + to_input
-    if "winograd" not in layer.runs_as(x):
+    algorithm = WINOGRADS.get(layer.runs_as(x))
+    if algorithm is None:
         product = 2.0 * weights * x[0] * int(np.prod(declared.out[2:]))
         return product, backs * product
-    filters, channels, kernel, _ = declared.params["w"].shape
-    side = 7 - kernel  # of a tile: 6 x 6 products give 4 x 4 outputs of a 3 x 3 kernel, 2 x 2 of a 5 x 5
+    side, products, input_flops, output_flops = algorithm
+    filters, channels = declared.params["w"].shape[:2]
     tiles = x[0] * -(-declared.out[2] // side) * -(-declared.out[3] // side)
-    product = 2.0 * 36 * filters * channels
-    ahead = product + WINOGRAD_INPUT * channels + WINOGRAD_OUTPUT * filters
-    back = backs * product + WINOGRAD_INPUT * channels + WINOGRAD_OUTPUT * (filters + channels * to_input)
+    product = 2.0 * products * filters * channels
+    ahead = product + input_flops * channels + output_flops * filters
+    back = backs * product + input_flops * channels + output_flops * filters + input_flops * channels * to_input
     return tiles * ahead, tiles * back

@@ -148,6 +148,8 @@ class Layer:
     reference: ClassVar[Reference]
     overwrites: ClassVar[tuple[str, ...]] = ()
     """Gradients that `backward_kernel(..., accumulate=False)` overwrites; other layers' kernels have no such argument."""
+    in_place: ClassVar[bool] = False
+    """Whether `backward_kernel` may get the same memory as dx and dout: writing where it has just read is twice as fast."""
 
     def __init_subclass__(cls) -> None:
         Layer.registry[cls.__name__] = cls

@@ -73,6 +73,7 @@ from .fusion import (
     bind_infer,
     infer_scratch,
     infer_units_of,
+    unit_in_place,
     unit_reads,
     units_of,
 )
@@ -271,10 +272,15 @@ def _outputs_scratch(chains: Sequence[Chain]) -> Scratch:
 
 
 def _gradient_places(chain: Chain) -> list[str]:
-    """Return the place of the gradient of each unit's input, and last of the chain's output: ``dout``, which is given."""
+    """Return the place of the gradient of each unit's input, and last of the chain's output: ``dout``, which is given.
+
+    A unit that can writes its gradient where it reads the one behind it: not in dout, which both chains read, and not if it
+    is the first, whose gradient may not be wanted.
+    """
     places = ["dout"]
-    for unit, view in zip(reversed(chain.units), reversed(chain.views), strict=True):
-        places.append(places[-1] if view else f"{chain.name}.{unit.first}.dx")
+    for k, unit in reversed(list(enumerate(chain.units))):
+        in_place = unit_in_place(unit, chain.layers) and places[-1] != "dout" and not all(chain.views[:k])
+        places.append(places[-1] if chain.views[k] or in_place else f"{chain.name}.{unit.first}.dx")
     return places[::-1]
 
 

@@ -38,7 +38,10 @@ Cost
     the columns where the image lies, or form those of a few pixels at a time, never the whole matrix.
     `Conv.describe_kernel` says which kernel runs: im2col for everything; 1x1 product, where x is its own column matrix;
     depthwise, one filter per channel; and at stride 1 Winograd's F(4x4, 3x3), which needs 36 products for 16 outputs
-    instead of 144, and F(2x2, 5x5), 36 for 4 instead of 100.
+    instead of 144, F(3x3, 4x4), 36 for 9 instead of 144, and F(2x2, 5x5), 36 for 4 instead of 100.  Kernels of 7 x 7 and
+    6 x 6 are the sum of four of 4 x 4 that look at neighbouring tiles (native/winograd.cpp): 121 products for 9 outputs
+    instead of 441 or 324.  3x3 at stride 2 is four convolutions at stride 1, of even and odd rows with even and odd
+    columns; by Winograd they need 81 products for 16 outputs.
 
 Errors
     ShapeError for an input that is not (N, C, H, W), that is smaller than the kernel, or whose channels the groups do not
@@ -50,7 +53,7 @@ Conventions
     the size and stride S gives ceil(H / S), the size that TensorFlow gives, though TensorFlow pads less and so samples
     other pixels.  Where windows do not end at the border, the last rows or columns are not seen, as in PyTorch.
     Winograd rounds differently: in float32 its error is about 1e-5 of the largest output, 8e-6 for dx and dw (direct:
-    1e-6, 4e-7, 3e-7; `python -m backpass.bench.conv`); algorithm="direct" leaves it out.
+    1e-6, 4e-7, 3e-7; `python -m backpass.bench.conv`), at stride 2 8e-6, 4e-6 and 1e-6; algorithm="direct" leaves it out.
     It also mixes the pixels of a tile of 4 x 4 outputs, so that a NaN or infinity shows in all of a tile.
 
 Example
@@ -97,6 +100,16 @@ from .base import Array, Cache, Call, Declared, Init, Layer, Param, Reference, S
 from .windows import Pair, add_windows, as_pair, sliding_windows, windows_that_fit
 
 Padding = int | Sequence[int] | str
+
+# The kernels and strides that Winograd's algorithm computes, and how (native/winograd.cpp, winograd_strided.cpp).
+WINOGRAD = {
+    ((3, 3), (1, 1)): "F(4x4,3x3)",
+    ((4, 4), (1, 1)): "F(3x3,4x4)",
+    ((5, 5), (1, 1)): "F(2x2,5x5)",
+    ((6, 6), (1, 1)): "4 F(3x3,4x4)",
+    ((7, 7), (1, 1)): "4 F(3x3,4x4)",
+    ((3, 3), (2, 2)): "F(4x4,3x3) stride 2",
+}
 
 
 def zeros_around(padding: Padding, kernel: Pair, dilation: Pair) -> tuple[Pair, Pair]:
@@ -257,7 +270,8 @@ class Conv(Layer):
     init : callable (rng, shape) -> array
         Draws the weights; biases start at zero.
     algorithm : {"auto", "direct", "winograd"}
-        "auto" takes Winograd where that is faster, "direct" never does, "winograd" always (3 x 3 or 5 x 5, stride 1 only).
+        "auto" takes Winograd where that is faster, "direct" never does, "winograd" always (3 x 3 to 7 x 7 at stride 1, and
+        3 x 3 at stride 2).
 
     Examples
     --------
@@ -301,7 +315,7 @@ class Conv(Layer):
         require(callable(self.init), self, "init", "a function (rng, shape) -> array such as bp.init.He()", self.init)
         known = ("auto", "direct", "winograd")
         require(self.algorithm in known, self, "algorithm", f"one of {known}", self.algorithm)
-        expected = "auto or direct (winograd is for 3 x 3 and 5 x 5 kernels at stride 1 without dilation and groups)"
+        expected = "auto or direct (winograd is for 3x3 to 7x7 at stride 1, 3x3 at stride 2, undilated and ungrouped)"
         require(self.algorithm != "winograd" or self._is_winograd_shape(), self, "algorithm", expected, self.algorithm)
 
     @property
@@ -313,7 +327,8 @@ class Conv(Layer):
         return as_pair(self.stride, self, "stride", 1), as_pair(self.dilation, self, "dilation", 1)
 
     def _is_winograd_shape(self) -> bool:
-        return self.kernel in ((3, 3), (5, 5)) and (*self._steps(), self.groups) == ((1, 1), (1, 1), 1)
+        stride, dilation = self._steps()
+        return (self.kernel, stride) in WINOGRAD and dilation == (1, 1) and self.groups == 1
 
     def declare(self, x: Shape) -> Declared:
         """Return the shapes for an input of shape `x`."""
@@ -336,13 +351,15 @@ class Conv(Layer):
         --------
         >>> import backpass as bp
         >>> bp.Conv(64, 3).describe_kernel((64, 64, 32, 32)), bp.Conv(64, 3, stride=2).describe_kernel((64, 64, 32, 32))
-        ('winograd F(4x4,3x3)', 'im2col')
+        ('winograd F(4x4,3x3)', 'winograd F(4x4,3x3) stride 2')
+        >>> bp.Conv(64, 7).describe_kernel((64, 64, 32, 32))  # the sum of four convolutions
+        'winograd 4 F(3x3,4x4)'
         >>> bp.Conv(64, 1).describe_kernel((64, 64, 32, 32)), bp.Conv(64, 3, groups=64).describe_kernel((64, 64, 32, 32))
         ('1x1 product', 'depthwise')
         """
         kernel = self._kernel_name(x_shape)
-        if kernel == "winograd":
-            return "winograd F(4x4,3x3)" if self.kernel == (3, 3) else "winograd F(2x2,5x5)"
+        if kernel.startswith("winograd"):
+            return f"winograd {WINOGRAD[self.kernel, self._steps()[0]]}"
         if kernel == "conv":
             stride, _ = self._steps()
             plain = self.kernel == (1, 1) and stride == (1, 1) and self.groups == 1
@@ -354,18 +371,24 @@ class Conv(Layer):
         return self.describe_kernel(x)
 
     def _kernel_name(self, x: Shape) -> str:
-        """Which native functions run: "winograd", "depthwise" or "conv".
+        """Which native functions run: "winograd", "winograd_strided", "depthwise" or "conv".
 
         Measured on two cores of an EPYC with AVX-512: from 8 channels and filters on Winograd is faster, 1.1 to 3 times, for
         every size of image from 3 x 3 on; with 4 both are equal, with 3 columns are; on 2 x 2 they are equal on average.
+        With 7 x 7, 3 channels are enough if there are 32 filters: forward and dw take 0.8 of the time that columns take,
+        though dx, which the first layer of a net does not need, takes longer.
         One image of 4 x 4 with 512 channels would be better off with columns (1.0 against 2.5 ms, most of it for transforming
         weights), but a choice that depended on the batch would round a picture's prediction differently in another batch.
+        At stride 2 Winograd is up to 3 times as fast, for outputs from 2 x 2 on; with 8 channels, and for outputs of 5 x 5, which
+        fill two tiles of 4 x 4 along each side, both are equal.
         """
         C = x[1]
         if self.algorithm != "direct" and self._is_winograd_shape():
+            strided = self._steps()[0] == (2, 2)
             rows, cols = self.declare(x).out[2:]
-            if self.algorithm == "winograd" or (min(C, self.filters) >= 8 and min(rows, cols) >= 3):
-                return "winograd"
+            wide = min(C, self.filters) >= 8 or (self.kernel == (7, 7) and C >= 3 and self.filters >= 32)
+            if self.algorithm == "winograd" or (wide and min(rows, cols) >= (2 if strided else 3)):
+                return "winograd_strided" if strided else "winograd"
         if self.groups > 1 and self.groups == C:
             return "depthwise"
         return "conv"
@@ -411,6 +434,14 @@ CASES = [
     (Conv(5, 3, algorithm="direct", bias=False), (2, 16, 6, 9)),
     (Conv(17, 5, algorithm="winograd"), (2, 7, 9, 6)),
     (Conv(5, 5, algorithm="winograd", padding=(1, 4), bias=False), (1, 31, 5, 11)),
+    (Conv(5, 4, algorithm="winograd"), (2, 3, 5, 8)),
+    (Conv(4, 6, algorithm="winograd", padding=(1, 3)), (2, 3, 7, 4)),
+    (Conv(17, 7, algorithm="winograd"), (2, 5, 9, 6)),
+    (Conv(5, 7, algorithm="winograd", padding=(1, 6), bias=False), (1, 31, 6, 11)),
+    (Conv(2, 7, algorithm="winograd", padding=0), (2, 1, 7, 10)),
+    (Conv(31, 3, stride=2, algorithm="winograd"), (2, 7, 9, 12)),
+    (Conv(5, 3, stride=2, algorithm="winograd", padding=0, bias=False), (1, 17, 20, 10)),  # a line that no window sees
+    (Conv(3, 3, stride=2, algorithm="winograd", padding=(2, 0)), (2, 1, 1, 3)),
     (Conv(3, 1), (2, 5, 1, 1)),
     (Conv(16, 1, padding=0), (2, 31, 5, 7)),
     (Conv(7, 1, stride=2), (1, 3, 6, 7)),

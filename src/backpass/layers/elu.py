@@ -88,6 +88,7 @@ class ELU(Layer):
     alpha: float = 1.0
 
     reference = Reference(elu_forward, elu_backward, elu_backward_staged)
+    in_place = True
 
     def __post_init__(self) -> None:
         require(is_number(self.alpha) and self.alpha > 0, self, "alpha", "a finite number > 0", self.alpha)

@@ -87,6 +87,7 @@ class GELU(Layer):
     """
 
     reference = Reference(gelu_forward, gelu_backward, gelu_backward_staged)
+    in_place = True
 
     def declare(self, x: Shape) -> Declared:
         """Return the shapes for an input of shape `x`."""

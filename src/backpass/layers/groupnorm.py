@@ -20,7 +20,8 @@ Dtype
     That of x; the kernel adds each channel's sum up in float64.
 
 Cost
-    Forward reads x and writes out; backward reads dout and x and writes dx.  Saves mean and rstd.
+    Forward reads x and writes out; backward reads dout and x and writes dx; a group stays in the cache for its second pass.
+    Saves mean and rstd; the mask of a relu behind is computed again from x.
 
 Errors
     ShapeError for an input that is not (N, C, H, W) or whose channels the groups do not divide; ArgumentError for groups
@@ -112,6 +113,7 @@ class GroupNorm(Layer):
     eps: float = 1e-5
 
     reference = Reference(groupnorm_forward, groupnorm_backward, groupnorm_backward_staged)
+    in_place = True
 
     def __post_init__(self) -> None:
         whole = isinstance(self.groups, (int, np.integer)) and not isinstance(self.groups, bool)
@@ -137,7 +139,7 @@ class GroupNorm(Layer):
 
     def backward_kernel(self, dx: Array | None, dout: Array, x: Array, out: Array, p: Any, g: Any, c: Any) -> Call:
         """Bind the backward kernel."""
-        return native.groupnorm_backward(dx, g.gamma, g.beta, dout, x, p.gamma, c.mean, c.rstd, None)
+        return native.groupnorm_backward(dx, g.gamma, g.beta, dout, x, p.gamma, p.beta, c.mean, c.rstd, 0)
 
 
 CASES = [

@@ -83,6 +83,7 @@ class LeakyReLU(Layer):
     slope: float = 0.01
 
     reference = Reference(leaky_relu_forward, leaky_relu_backward, leaky_relu_backward_staged)
+    in_place = True
 
     def __post_init__(self) -> None:
         require(is_number(self.slope) and self.slope >= 0, self, "slope", "a finite number >= 0", self.slope)

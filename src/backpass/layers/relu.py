@@ -76,6 +76,7 @@ class ReLU(Layer):
     """
 
     reference = Reference(relu_forward, relu_backward, relu_backward_staged)
+    in_place = True
 
     def declare(self, x: Shape) -> Declared:
         """Return the shapes for an input of shape `x`."""

@@ -75,6 +75,7 @@ class Scale(Layer):
     factor: float
 
     reference = Reference(scale_forward, scale_backward, scale_backward_staged)
+    in_place = True
 
     def __post_init__(self) -> None:
         require(is_number(self.factor), self, "factor", "a finite number", self.factor)

@@ -82,6 +82,7 @@ class Sigmoid(Layer):
     """
 
     reference = Reference(sigmoid_forward, sigmoid_backward, sigmoid_backward_staged)
+    in_place = True
 
     def declare(self, x: Shape) -> Declared:
         """Return the shapes for an input of shape `x`."""

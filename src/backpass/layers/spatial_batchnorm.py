@@ -18,8 +18,9 @@ Dtype
     That of x; the kernel adds each image's sum up in float64.
 
 Cost
-    Forward reads x and writes out; backward reads dout and x and writes dx (a channel of the batch stays in the cache
-    between the passes).  Saves mean, var and rstd; xhat is computed again from x, cheaper than a trip to memory.
+    Forward reads x twice, for the sums and to normalise, and writes out; backward reads dout and x twice and writes dx, each
+    time in the order of memory.  Saves mean, var and rstd; xhat, and the mask of a relu behind, are computed again from x,
+    cheaper than a trip to memory.
 
 Errors
     ShapeError for an input that is not (N, C, H, W), and for training on a single value per channel.
@@ -108,6 +109,7 @@ class SpatialBatchNorm(Layer):
         spatial_batchnorm_backward_staged,
         spatial_batchnorm_infer,
     )
+    in_place = True
 
     def __post_init__(self) -> None:
         require(is_number(self.eps) and self.eps > 0, self, "eps", "a finite number > 0", self.eps)
@@ -138,7 +140,7 @@ class SpatialBatchNorm(Layer):
 
     def backward_kernel(self, dx: Array | None, dout: Array, x: Array, out: Array, p: Any, g: Any, c: Any) -> Call:
         """Bind the backward kernel."""
-        return native.spatial_batchnorm_backward(dx, g.gamma, g.beta, dout, x, p.gamma, c.mean, c.rstd, None)
+        return native.spatial_batchnorm_backward(dx, g.gamma, g.beta, dout, x, p.gamma, p.beta, c.mean, c.rstd, 0)
 
     def infer_kernel(self, out: Array, x: Array, p: Any, s: Any, c: Any) -> Call:
         """Bind the kernel that normalises with the running statistics."""

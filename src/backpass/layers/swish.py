@@ -79,6 +79,7 @@ class Swish(Layer):
     """
 
     reference = Reference(swish_forward, swish_backward, swish_backward_staged)
+    in_place = True
 
     def declare(self, x: Shape) -> Declared:
         """Return the shapes for an input of shape `x`."""

@@ -77,6 +77,7 @@ class Tanh(Layer):
     """
 
     reference = Reference(tanh_forward, tanh_backward, tanh_backward_staged)
+    in_place = True
 
     def declare(self, x: Shape) -> Declared:
         """Return the shapes for an input of shape `x`."""

@@ -70,18 +70,19 @@ void normalise(T* out, const T* x, const T* mean, const T* scale, const T* beta,
     });
 }
 
-// What arrives at the normalisation: dout, but nothing where the relu behind it let nothing through.
+// What arrives at the normalisation: dout, but nothing where the relu behind it, or the dropout behind that, let nothing
+// through; the dropout scaled the rest.
 template <bool relu, class T, class C>
-inline Vec<T> upstream(const C& columns, const T* dout, const T* relu_out, long row) {
+inline Vec<T> upstream(const C& columns, const T* dout, const T* relu_out, T factor, long row) {
     const Vec<T> d = columns.get(dout + row);
-    if constexpr (relu) return columns.get(relu_out + row) > T(0) ? d : Vec<T>{};
+    if constexpr (relu) return columns.get(relu_out + row) > T(0) ? d * factor : Vec<T>{};
     return d;
 }
 
 // Σ upstream and Σ upstream (x - mean) of the rows first .. last.
 template <bool relu, class T>
-void gradient_sums(T* sum_out, T* product_out, const T* dout, const T* relu_out, const T* x, const T* mean, long D, long first,
-                   long last, long begin, long end) {
+void gradient_sums(T* sum_out, T* product_out, const T* dout, const T* relu_out, T factor, const T* x, const T* mean, long D,
+                   long first, long last, long begin, long end) {
     constexpr long most = Grid::most_slots<T>;
     const long slots = slots_of<T>(begin, end);
     Vec<T> total[most], total_product[most], sum[most], product[most];
@@ -94,7 +95,7 @@ void gradient_sums(T* sum_out, T* product_out, const T* dout, const T* relu_out,
             const Vec<T> m = columns.get(mean);
             for (int i = 0; i < together; i++) {
                 const long row = (n + i) * D;
-                const Vec<T> d = upstream<relu>(columns, dout, relu_out, row);
+                const Vec<T> d = upstream<relu>(columns, dout, relu_out, factor, row);
                 sum[columns.slot] += d;
                 product[columns.slot] += d * (columns.get(x + row) - m);
             }
@@ -112,13 +113,13 @@ void gradient_sums(T* sum_out, T* product_out, const T* dout, const T* relu_out,
 
 // dx = gamma rstd (upstream - mean of upstream - xhat mean of upstream xhat) = scale upstream - shift - tilt (x - mean)
 template <bool relu, class T>
-void input_gradient(T* dx, const T* dout, const T* relu_out, const T* x, const T* mean, const T* scale, const T* shift,
-                    const T* tilt, long D, long first, long last, long begin, long end) {
+void input_gradient(T* dx, const T* dout, const T* relu_out, T factor, const T* x, const T* mean, const T* scale,
+                    const T* shift, const T* tilt, long D, long first, long last, long begin, long end) {
     for_each_rows<T>(first, last, begin, end, [&](auto columns, long n, auto together) {
         const Vec<T> m = columns.get(mean), k = columns.get(scale), a = columns.get(shift), b = columns.get(tilt);
         for (int i = 0; i < together; i++) {
             const long row = (n + i) * D;
-            const Vec<T> d = upstream<relu>(columns, dout, relu_out, row);
+            const Vec<T> d = upstream<relu>(columns, dout, relu_out, factor, row);
             columns.put(dx + row, k * d - (a + (columns.get(x + row) - m) * b));
         }
     });
@@ -131,89 +132,78 @@ void batchnorm_forward(Array<T> out, Array<T> mean, Array<T> var, Array<T> rstd,
                        Array<const T> beta, double eps, long relu) {
     const long N = x.shape[0], D = x.shape[1];
     const Grid grid(N, D);
-    T* const scale = scratch<T>(Slot::other, static_cast<std::size_t>(D));
-    auto finish = [&](long begin, long end) {  // mean is less the first row, var the summed squared deviation
-        for (long d = begin; d < end; d++) {
-            mean[d] += x[d];
-            var[d] /= static_cast<T>(N);
-            rstd[d] = T(1) / std::sqrt(var[d] + static_cast<T>(eps));
-            scale[d] = rstd[d] * gamma[d];
-        }
-    };
-    auto write = [&](long first, long last, long begin, long end) {
-        const auto kernel = relu ? normalise<true, T> : normalise<false, T>;
-        kernel(out.data, x.data, mean.data, scale, beta.data, D, first, last, begin, end);
-    };
-    if (grid.row_pieces == 1)
-        return grid.for_each_piece([&](long, long first, long last, long begin, long end) {
-            moments(mean.data, var.data, x.data, x.data, D, first, last, begin, end);
-            finish(begin, end);
-            write(first, last, begin, end);
-        });
-
     T* const partial = scratch<T>(Slot::partial, static_cast<std::size_t>(2 * grid.row_pieces * D));
     grid.for_each_piece([&](long r, long first, long last, long begin, long end) {
         moments(partial + 2 * r * D, partial + (2 * r + 1) * D, x.data, x.data, D, first, last, begin, end);
     });
-    for_each_vector<T>(0, D, [&](auto columns) {
-        Vec<T> all = {}, deviation = {};
-        for (long r = 0; r < grid.row_pieces; r++) {
-            const T* const piece = partial + 2 * r * D;
-            const long n = r * grid.rows;
-            merge<T>(all, deviation, n, columns.get(piece) - all, columns.get(piece + D), std::min(grid.rows, N - n));
+    grid.for_each_piece([&](long r, long first, long last, long begin, long end) {
+        // Every piece joins the moments for itself: that is quicker than to wait for one that does.
+        T* const own = scratch<T>(Slot::other, static_cast<std::size_t>(4 * D));
+        T *const centre = own, *const variance = own + D, *const scale = own + 2 * D, *const root = own + 3 * D;
+        for_each_vector<T>(begin, end, [&](auto columns) {
+            Vec<T> all = {}, deviation = {};
+            for (long p = 0; p < grid.row_pieces; p++) {
+                const T* const piece = partial + 2 * p * D;
+                const long n = p * grid.rows;
+                merge<T>(all, deviation, n, columns.get(piece) - all, columns.get(piece + D), std::min(grid.rows, N - n));
+            }
+            columns.put(centre, all + columns.get(x.data));
+            columns.put(variance, deviation / static_cast<T>(N));
+        });
+#pragma GCC ivdep
+        for (long d = begin; d < end; d++) {
+            root[d] = T(1) / std::sqrt(variance[d] + static_cast<T>(eps));
+            scale[d] = root[d] * gamma[d];
         }
-        columns.put(mean.data, all);
-        columns.put(var.data, deviation);
+        if (r == 0) {
+            std::copy(centre + begin, centre + end, mean.data + begin);
+            std::copy(variance + begin, variance + end, var.data + begin);
+            std::copy(root + begin, root + end, rstd.data + begin);
+        }
+        const auto kernel = relu ? normalise<true, T> : normalise<false, T>;
+        kernel(out.data, x.data, centre, scale, beta.data, D, first, last, begin, end);
     });
-    finish(0, D);
-    grid.for_each_piece([&](long, long first, long last, long begin, long end) { write(first, last, begin, end); });
 }
 BACKPASS_KERNEL(batchnorm_forward, "out(N, D) mean(D) var(D) rstd(D) x(N, D) gamma(D) beta(D) eps relu")
 
-// relu_out is the output of the relu that was fused behind (or missing): where it is zero, dout does not pass.
+// relu_out is the output of the relu, or of relu and dropout, that were fused behind (or missing): where it is zero, dout
+// does not pass, and elsewhere it is multiplied by the dropout's scale.
 template <class T>
 void batchnorm_backward(Array<T> dx, Array<T> dgamma, Array<T> dbeta, Array<const T> dout, Array<const T> x,
-                        Array<const T> gamma, Array<const T> mean, Array<const T> rstd, Array<const T> relu_out) {
+                        Array<const T> gamma, Array<const T> mean, Array<const T> rstd, Array<const T> relu_out,
+                        double dropout_scale) {
     const long N = x.shape[0], D = x.shape[1];
+    const T factor = static_cast<T>(dropout_scale);
     const Grid grid(N, D);
-    T* const sum = scratch<T>(Slot::other, static_cast<std::size_t>(3 * D));
-    T *const product = sum + D, *const scale = sum + 2 * D;
-    auto add = [&](T* sum_out, T* product_out, long first, long last, long begin, long end) {
-        const auto kernel = relu_out ? gradient_sums<true, T> : gradient_sums<false, T>;
-        kernel(sum_out, product_out, dout.data, relu_out.data, x.data, mean.data, D, first, last, begin, end);
-    };
-    auto finish = [&](long begin, long end) {  // the sums become the shift and the tilt
-        const T share = T(1) / static_cast<T>(N);
-        for (long d = begin; d < end; d++) {
-            const T xhat_product = product[d] * rstd[d];
-            dbeta[d] += sum[d];
-            dgamma[d] += xhat_product;
-            scale[d] = gamma[d] * rstd[d];
-            sum[d] *= share * scale[d];
-            product[d] = xhat_product * share * scale[d] * rstd[d];
-        }
-    };
-    auto write = [&](long first, long last, long begin, long end) {
-        const auto kernel = relu_out ? input_gradient<true, T> : input_gradient<false, T>;
-        kernel(dx.data, dout.data, relu_out.data, x.data, mean.data, scale, sum, product, D, first, last, begin, end);
-    };
-    if (grid.row_pieces == 1)
-        return grid.for_each_piece([&](long, long first, long last, long begin, long end) {
-            add(sum, product, first, last, begin, end);
-            finish(begin, end);
-            if (dx) write(first, last, begin, end);
-        });
-
     T* const partial = scratch<T>(Slot::partial, static_cast<std::size_t>(2 * grid.row_pieces * D));
     grid.for_each_piece([&](long r, long first, long last, long begin, long end) {
-        add(partial + 2 * r * D, partial + (2 * r + 1) * D, first, last, begin, end);
+        const auto kernel = relu_out ? gradient_sums<true, T> : gradient_sums<false, T>;
+        kernel(partial + 2 * r * D, partial + (2 * r + 1) * D, dout.data, relu_out.data, factor, x.data, mean.data, D,
+               first, last, begin, end);
     });
-    add_pieces(sum, product, partial, grid.row_pieces, D);
-    finish(0, D);
-    if (dx) grid.for_each_piece([&](long, long first, long last, long begin, long end) { write(first, last, begin, end); });
+    grid.for_each_piece([&](long r, long first, long last, long begin, long end) {
+        T* const own = scratch<T>(Slot::other, static_cast<std::size_t>(3 * D));  // as in the forward
+        T *const sum = own, *const product = own + D, *const scale = own + 2 * D;
+        add_pieces(sum, product, partial, grid.row_pieces, D, begin, end);
+        if (r == 0)
+            for (long d = begin; d < end; d++) {
+                dbeta[d] += sum[d];
+                dgamma[d] += product[d] * rstd[d];
+            }
+        if (!dx) return;
+        const T share = T(1) / static_cast<T>(N);
+        for (long d = begin; d < end; d++) {  // the sums become the shift and the tilt
+            scale[d] = gamma[d] * rstd[d];
+            sum[d] *= share * scale[d];
+            product[d] = product[d] * rstd[d] * share * scale[d] * rstd[d];  // in an order that does not underflow early
+        }
+        const auto kernel = relu_out ? input_gradient<true, T> : input_gradient<false, T>;
+        kernel(dx.data, dout.data, relu_out.data, factor, x.data, mean.data, scale, sum, product, D, first, last, begin, end);
+    });
 }
 BACKPASS_KERNEL(batchnorm_backward,
-                "dx?(N, D) dgamma(D) dbeta(D) dout(N, D) x(N, D) gamma(D) mean(D) rstd(D) relu_out?(N, D)")
+                "dx?(N, D) dgamma(D) dbeta(D) dout(N, D) x(N, D) gamma(D) mean(D) rstd(D) relu_out?(N, D) "
+                "dropout_scale")
 
 template <class T>
 void batchnorm_infer(Array<T> out, Array<const T> x, Array<const T> gamma, Array<const T> beta, Array<const T> mean,

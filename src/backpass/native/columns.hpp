@@ -40,34 +40,31 @@ inline void for_each_vector(long begin, long end, F&& f) {
     for (long d = begin; d < end; d += L) f(Columns<T, true>{std::min(d, end - L), slot++, L});
 }
 
-// f(columns, n, rows) for the rows n .. n + rows of each vector: rows is 4, or 1 for those that are left over.
+// f(columns, n, rows) for the rows n .. n + rows of each vector: rows is 8, or 1 for those that are left over.
 template <class T, class F>
 inline void for_each_rows(long first, long last, long begin, long end, F&& f) {
     long n = first;
-    for (; n + 4 <= last; n += 4)
-        for_each_vector<T>(begin, end, [&](auto columns) { f(columns, n, std::integral_constant<int, 4>{}); });
+    for (; n + 8 <= last; n += 8)
+        for_each_vector<T>(begin, end, [&](auto columns) { f(columns, n, std::integral_constant<int, 8>{}); });
     for (; n < last; n++)
         for_each_vector<T>(begin, end, [&](auto columns) { f(columns, n, std::integral_constant<int, 1>{}); });
 }
 
-// A matrix cut into pieces of some blocks of rows, and of strips of columns where rows are long.  Strips are wide, since
-// memory is read fastest in one run.  Few long rows are cut into narrow strips only: a piece then has a whole column, and
-// finds it in the second cache when it comes back to write.  Others have two pieces of rows at least: that is how the
-// matrix product before them is cut, so that each thread finds its rows in its own cache.
+// A matrix cut into pieces of some blocks of rows, and of strips of columns where rows are very long.  Strips are wide, since
+// memory is read fastest in one run.  There are two pieces of rows at least: that is how the matrix product before them is
+// cut, so that each thread finds its rows in its own cache.  There are few, since each of them adds up the sums of all.
 struct Grid {
-    static constexpr long widest = 1024, narrow = 128;         // columns
-    static constexpr long few_rows = 512, long_row = 512;
+    static constexpr long widest = 1024, most_row_pieces = 16;  // columns; pieces
     template <class T>
-    static constexpr long most_slots = 2 * widest / lanes<T>;  // vectors of a strip: the last has up to twice the columns
+    static constexpr long most_slots = 2 * widest / lanes<T>;   // vectors of a strip: the last has up to twice the columns
 
-    long N, D, strip, strips, rows, row_pieces;
+    long N, D, strips, rows, row_pieces;
 
     Grid(long N, long D) : N(N), D(D) {
-        const bool low = N <= few_rows && D >= long_row;
-        strip = low ? narrow : widest;
-        strips = std::max(1l, D / strip);
-        rows = low ? N : std::max(1l, memory_grain / std::min(D, strip) / block_rows) * block_rows;
-        if (!low && N * D >= shared_least) rows = std::min(rows, (N + 1) / 2);
+        strips = std::max(1l, D / widest);
+        const long least = std::max(memory_grain / std::min(D, widest), N / most_row_pieces);
+        rows = std::max(1l, least / block_rows) * block_rows;
+        if (N * D >= shared_least) rows = std::min(rows, (N + 1) / 2);
         row_pieces = (N + rows - 1) / rows;
     }
 
@@ -76,15 +73,15 @@ struct Grid {
     void for_each_piece(F&& f) const {
         parallel(strips * row_pieces, [&](long piece) {
             const long r = piece / strips, s = piece % strips;
-            f(r, r * rows, std::min(N, (r + 1) * rows), s * strip, s == strips - 1 ? D : (s + 1) * strip);
+            f(r, r * rows, std::min(N, (r + 1) * rows), s * widest, s == strips - 1 ? D : (s + 1) * widest);
         });
     }
 };
 
-// first[d] and second[d] = the sums, in order of the pieces, of the pairs of rows in `partial` (pieces, 2, D).
+// first[d] and second[d] = the sums, in order of the pieces, of the pairs of rows in `partial` (pieces, 2, D), for d = begin .. end.
 template <class T>
-inline void add_pieces(T* first, T* second, const T* partial, long pieces, long D) {
-    for_each_vector<T>(0, D, [&](auto columns) {
+inline void add_pieces(T* first, T* second, const T* partial, long pieces, long D, long begin, long end) {
+    for_each_vector<T>(begin, end, [&](auto columns) {
         Vec<T> sum_first = {}, sum_second = {};
         for (long r = 0; r < pieces; r++) {
             sum_first += columns.get(partial + 2 * r * D);

@@ -16,16 +16,15 @@ void groupnorm_forward(Array<T> out, Array<T> mean, Array<T> rstd, Array<const T
     parallel_ranges(x.shape[0] * groups, std::max(1L, memory_grain / (K * pixels)), [&](long begin, long end) {
         for (long group = begin; group < end; group++) {  // of all images, numbered through
             const T* const from = x.data + group * K * pixels;
-            double sum = 0, squares = 0;
-            for (long c = 0; c < K; c++) sum += plane_sum(from + c * pixels, pixels);
-            const T m = static_cast<T>(sum / count);
-            for (long c = 0; c < K; c++) squares += plane_squares(from + c * pixels, pixels, m);
-            const T r = T(1) / std::sqrt(static_cast<T>(squares / count) + static_cast<T>(eps));
+            Moments<T> moments(from, pixels);
+            for (long c = 0; c < K; c++) moments.add(from + c * pixels, pixels);
+            const double middle = moments.total(count) / count, variance = moments.squares_about(middle, count) / count;
+            const T m = static_cast<T>(middle), r = T(1) / std::sqrt(static_cast<T>(variance) + static_cast<T>(eps));
             if (mean) mean[group] = m, rstd[group] = r;
             for (long c = 0; c < K; c++) {
                 const long channel = group % groups * K + c;
-                normalise_plane(out.data + (group * K + c) * pixels, from + c * pixels, pixels, m, r * gamma[channel],
-                                beta[channel], relu != 0);
+                const Norm<T> norm = {m, r * gamma[channel], beta[channel], relu != 0};
+                normalise_plane(out.data + (group * K + c) * pixels, from + c * pixels, pixels, norm);
             }
         }
     });
@@ -34,33 +33,34 @@ BACKPASS_KERNEL(groupnorm_forward,
                 "out(N, C, H, W) mean?(N, groups) rstd?(N, groups) x(N, C, H, W) gamma(C) beta(C) groups eps "
                 "relu | groups > 0, C % groups")
 
-// relu_out is the output of the relu that was fused behind, or missing.
+// `relu` as in the forward.
 template <class T>
 void groupnorm_backward(Array<T> dx, Array<T> dgamma, Array<T> dbeta, Array<const T> dout, Array<const T> x,
-                        Array<const T> gamma, Array<const T> mean, Array<const T> rstd, Array<const T> relu_out) {
+                        Array<const T> gamma, Array<const T> beta, Array<const T> mean, Array<const T> rstd, long relu) {
     const long N = x.shape[0], C = x.shape[1], pixels = x.shape[2] * x.shape[3], groups = mean.shape[1], K = C / groups;
     const double count = static_cast<double>(K * pixels);
     T* const sums = scratch<T>(Slot::partial, 2 * N * C);  // of each image and channel: Σ dout, Σ dout * xhat
     parallel_ranges(N * groups, std::max(1L, memory_grain / (K * pixels)), [&](long begin, long end) {
         for (long group = begin; group < end; group++) {
+            const T r = rstd[group];
+            const auto planes = [&](auto&& f) {  // of this group, numbered through
+                for (long plane = group * K; plane < (group + 1) * K; plane++)
+                    f(plane, plane * pixels, Norm<T>{mean[group], r * gamma[plane % C], beta[plane % C], relu != 0});
+            };
             double sum = 0, along = 0;  // over the group, of dxhat and dxhat * xhat
-            for (long c = 0; c < K; c++) {
-                const long plane = group * K + c, at = plane * pixels;
-                const auto both =
-                    plane_sums(dout.data + at, x.data + at, relu_out ? relu_out.data + at : nullptr, pixels, mean[group]);
-                sums[2 * plane] = both.sum;
-                sums[2 * plane + 1] = both.along * rstd[group];
+            planes([&](long plane, long at, const Norm<T>& norm) {
+                const auto both = upstream_sums(dout.data + at, x.data + at, pixels, norm);
+                sums[2 * plane] = both.first;
+                sums[2 * plane + 1] = both.second * r;
                 sum += static_cast<double>(sums[2 * plane] * gamma[plane % C]);
                 along += static_cast<double>(sums[2 * plane + 1] * gamma[plane % C]);
-            }
+            });
             if (!dx) continue;
             // dx = rstd (gamma dout - mean of dxhat - xhat mean of dxhat xhat)
-            const T r = rstd[group], shift = r * static_cast<T>(sum / count), slope = r * static_cast<T>(along / count) * r;
-            for (long c = 0; c < K; c++) {
-                const long plane = group * K + c, at = plane * pixels;
-                denormalise_plane(dx.data + at, dout.data + at, x.data + at, relu_out ? relu_out.data + at : nullptr, pixels,
-                                  mean[group], r * gamma[plane % C], shift, slope);
-            }
+            const T shift = r * static_cast<T>(sum / count), slope = r * static_cast<T>(along / count) * r;
+            planes([&](long, long at, const Norm<T>& norm) {
+                denormalise_plane(dx.data + at, dout.data + at, x.data + at, pixels, norm, norm.scale, shift, slope);
+            });
         }
     });
     for (long n = 0; n < N; n++)
@@ -70,7 +70,7 @@ void groupnorm_backward(Array<T> dx, Array<T> dgamma, Array<T> dbeta, Array<cons
         }
 }
 BACKPASS_KERNEL(groupnorm_backward,
-                "dx?(N, C, H, W) dgamma(C) dbeta(C) dout(N, C, H, W) x(N, C, H, W) gamma(C) mean(N, G) rstd(N, "
-                "G) relu_out?(N, C, H, W) | C % G")
+                "dx?(N, C, H, W) dgamma(C) dbeta(C) dout(N, C, H, W) x(N, C, H, W) gamma(C) beta(C) mean(N, G) rstd(N, "
+                "G) relu | C % G")
 
 }  // namespace backpass

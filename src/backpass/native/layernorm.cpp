@@ -90,7 +90,7 @@ void layernorm_backward(Array<T> dx, Array<T> dgamma, Array<T> dbeta, Array<cons
             for (long j = 0; j < D; j++) to[j] = r * (d[j] - shift - xhat[j] * tilt);
         }
     });
-    add_pieces(totals, totals + D, partial, pieces, D);
+    add_pieces(totals, totals + D, partial, pieces, D, 0, D);
     for (long j = 0; j < D; j++) {
         dbeta[j] += totals[j];
         dgamma[j] += totals[D + j];

@@ -1,7 +1,8 @@
 // Batch normalisation of images (N, C, H, W), with the relu that usually follows.
 //
-// A channel is a piece of work: its sums run over the images in order, and while it fits (1 MiB of a batch) it stays in
-// the second cache from pass to pass.  A plane is summed in vectors, the planes' sums are added in float64.
+// Pieces of work are images, and each pass goes through memory from one end to the other: a channel by itself is a page here
+// and there, a power of two apart, so that its planes drive each other out of the second cache and no prefetcher finds the
+// next one.  A plane is summed in vectors, the planes' sums are added in float64, and those of the pieces in their order.
 #include <cmath>
 
 #include "channel_sums.hpp"
@@ -11,69 +12,107 @@
 namespace backpass {
 namespace {
 
-template <class F>
-void channels(const long (&shape)[Array<float>::most_dimensions], F&& f) {
-    const long N = shape[0], C = shape[1], pixels = shape[2] * shape[3];
-    parallel_ranges(C, std::max(1L, memory_grain / (N * pixels)), [&](long begin, long end) {
-        for (long c = begin; c < end; c++) f(c);
-    });
-}
+// Some images each; where these are few, some of their channels.
+struct Pieces {
+    long N, C, pixels, ranges, splits;
+
+    explicit Pieces(const long (&shape)[Array<float>::most_dimensions])
+        : N(shape[0]), C(shape[1]), pixels(shape[2] * shape[3]) {
+        const long most = std::clamp(N * C * pixels / memory_grain, 1L, 16L);
+        ranges = std::min(N, most);
+        splits = std::min(C, most / ranges);
+    }
+    long first_image(long range) const { return range * N / ranges; }
+    double values(long range) const {  // of a channel
+        return static_cast<double>((first_image(range + 1) - first_image(range)) * pixels);
+    }
+    // f(range, image, channel, where its plane begins) for all, on all threads; a piece's in the order of memory
+    template <class F>
+    void each_plane(F&& f) const {
+        parallel(ranges * splits, [&](long piece) {
+            const long range = piece / splits, split = piece % splits;
+            for (long n = first_image(range); n < first_image(range + 1); n++)
+                for (long c = split * C / splits; c < (split + 1) * C / splits; c++) f(range, n, c, (n * C + c) * pixels);
+        });
+    }
+    template <class F>
+    void each_channel(F&& f) const {
+        parallel_ranges(C, 64, [&](long begin, long end) {
+            for (long c = begin; c < end; c++) f(c);
+        });
+    }
+};
 
 }  // namespace
 
 template <class T>
 void spatial_batchnorm_forward(Array<T> out, Array<T> mean, Array<T> var, Array<T> rstd, Array<const T> x,
                                Array<const T> gamma, Array<const T> beta, double eps, long relu) {
-    const long N = x.shape[0], C = x.shape[1], pixels = x.shape[2] * x.shape[3];
-    const double count = static_cast<double>(N * pixels);
-    channels(x.shape, [&](long c) {
+    const Pieces pieces(x.shape);
+    const long C = pieces.C, pixels = pieces.pixels;
+    const double count = static_cast<double>(pieces.N * pixels);
+    Moments<T>* const moments = scratch<Moments<T>>(Slot::partial, pieces.ranges * C);
+    pieces.each_plane([&](long range, long n, long c, long at) {
+        Moments<T>& here = moments[range * C + c];
+        if (n == pieces.first_image(range)) here = Moments<T>(x.data + at, pixels);
+        here.add(x.data + at, pixels);
+    });
+    pieces.each_channel([&](long c) {
         double sum = 0, squares = 0;
-        for (long n = 0; n < N; n++) sum += plane_sum(x.data + (n * C + c) * pixels, pixels);
-        const T m = static_cast<T>(sum / count);
-        for (long n = 0; n < N; n++) squares += plane_squares(x.data + (n * C + c) * pixels, pixels, m);
-        const T v = static_cast<T>(squares / count), r = T(1) / std::sqrt(v + static_cast<T>(eps));
-        if (mean) mean[c] = m, var[c] = v, rstd[c] = r;
-        for (long n = 0; n < N; n++) {
-            const T* const from = x.data + (n * C + c) * pixels;
-            T* const to = out.data + (n * C + c) * pixels;
-            normalise_plane(to, from, pixels, m, r * gamma[c], beta[c], relu != 0);
-        }
+        for (long r = 0; r < pieces.ranges; r++) sum += moments[r * C + c].total(pieces.values(r));
+        for (long r = 0; r < pieces.ranges; r++)
+            squares += moments[r * C + c].squares_about(sum / count, pieces.values(r));
+        mean[c] = static_cast<T>(sum / count);
+        var[c] = static_cast<T>(squares / count);
+        rstd[c] = T(1) / std::sqrt(var[c] + static_cast<T>(eps));
+    });
+    pieces.each_plane([&](long, long, long c, long at) {
+        const Norm<T> norm = {mean[c], rstd[c] * gamma[c], beta[c], relu != 0};
+        normalise_plane(out.data + at, x.data + at, pixels, norm);
     });
 }
 BACKPASS_KERNEL(spatial_batchnorm_forward,
                 "out(N, C, H, W) mean(C) var(C) rstd(C) x(N, C, H, W) gamma(C) beta(C) eps relu")
 
-// relu_out is the output of the relu that was fused behind (or missing): where it is zero, dout does not pass.
+// `relu` as in the forward.
 template <class T>
 void spatial_batchnorm_backward(Array<T> dx, Array<T> dgamma, Array<T> dbeta, Array<const T> dout, Array<const T> x,
-                                Array<const T> gamma, Array<const T> mean, Array<const T> rstd, Array<const T> relu_out) {
-    const long N = x.shape[0], C = x.shape[1], pixels = x.shape[2] * x.shape[3];
-    const double count = static_cast<double>(N * pixels);
-    channels(x.shape, [&](long c) {
-        double sum = 0, along = 0;  // of dout, and of dout * (x - mean)
-        for (long n = 0; n < N; n++) {
-            const long at = (n * C + c) * pixels;
-            const auto both = plane_sums(dout.data + at, x.data + at, relu_out ? relu_out.data + at : nullptr, pixels, mean[c]);
-            sum += both.sum;
-            along += both.along;
+                                Array<const T> gamma, Array<const T> beta, Array<const T> mean, Array<const T> rstd,
+                                long relu) {
+    const Pieces pieces(x.shape);
+    const long C = pieces.C, pixels = pieces.pixels;
+    const double count = static_cast<double>(pieces.N * pixels);
+    struct Sums {
+        double upstream, along;  // of dout, and of dout * (x - mean)
+    };
+    Sums* const sums = scratch<Sums>(Slot::partial, pieces.ranges * C);
+    pieces.each_plane([&](long range, long n, long c, long at) {
+        const Norm<T> norm = {mean[c], rstd[c] * gamma[c], beta[c], relu != 0};
+        const auto both = upstream_sums(dout.data + at, x.data + at, pixels, norm);
+        Sums& here = sums[range * C + c];
+        if (n == pieces.first_image(range)) here = {0, 0};
+        here.upstream += both.first;
+        here.along += both.second;
+    });
+    pieces.each_channel([&](long c) {
+        for (long r = 1; r < pieces.ranges; r++) {
+            sums[c].upstream += sums[r * C + c].upstream;
+            sums[c].along += sums[r * C + c].along;
         }
-        const double sum_xhat = along * rstd[c];
-        dbeta[c] += static_cast<T>(sum);
-        dgamma[c] += static_cast<T>(sum_xhat);
-        if (!dx) return;
+        dbeta[c] += static_cast<T>(sums[c].upstream);
+        dgamma[c] += static_cast<T>(sums[c].along * rstd[c]);
+    });
+    if (!dx) return;
+    pieces.each_plane([&](long, long, long c, long at) {
         // dx = gamma rstd (dout - mean of dout - xhat mean of dout xhat)
-        const T scale = gamma[c] * rstd[c], shift = scale * static_cast<T>(sum / count);
-        const T slope = scale * static_cast<T>(sum_xhat / count) * rstd[c];
-        for (long n = 0; n < N; n++) {
-            const long at = (n * C + c) * pixels;
-            denormalise_plane(dx.data + at, dout.data + at, x.data + at, relu_out ? relu_out.data + at : nullptr, pixels,
-                              mean[c], scale, shift, slope);
-        }
+        const Norm<T> norm = {mean[c], rstd[c] * gamma[c], beta[c], relu != 0};
+        const T shift = norm.scale * static_cast<T>(sums[c].upstream / count);
+        const T slope = norm.scale * static_cast<T>(sums[c].along * rstd[c] / count) * rstd[c];
+        denormalise_plane(dx.data + at, dout.data + at, x.data + at, pixels, norm, norm.scale, shift, slope);
     });
 }
 BACKPASS_KERNEL(spatial_batchnorm_backward,
-                "dx?(N, C, H, W) dgamma(C) dbeta(C) dout(N, C, H, W) x(N, C, H, W) gamma(C) mean(C) rstd(C) "
-                "relu_out?(N, C, H, W)")
+                "dx?(N, C, H, W) dgamma(C) dbeta(C) dout(N, C, H, W) x(N, C, H, W) gamma(C) beta(C) mean(C) rstd(C) relu")
 
 template <class T>
 void spatial_batchnorm_infer(Array<T> out, Array<const T> x, Array<const T> gamma, Array<const T> beta, Array<const T> mean,
@@ -83,7 +122,7 @@ void spatial_batchnorm_infer(Array<T> out, Array<const T> x, Array<const T> gamm
         for (long plane = begin; plane < end; plane++) {
             const long c = plane % C;
             const T scale = gamma[c] / std::sqrt(var[c] + static_cast<T>(eps));
-            normalise_plane(out.data + plane * pixels, x.data + plane * pixels, pixels, mean[c], scale, beta[c], relu != 0);
+            normalise_plane(out.data + plane * pixels, x.data + plane * pixels, pixels, {mean[c], scale, beta[c], relu != 0});
         }
     });
 }

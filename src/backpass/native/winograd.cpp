@@ -1,7 +1,8 @@
-// Convolution at stride 1 by Winograd's F(4x4, 3x3) and F(2x2, 5x5), forward and backward, from NCHW to NCHW.
+// Convolution at stride 1 by Winograd's algorithm on tiles of 6x6 inputs, forward and backward, from NCHW to NCHW.
 //
-// The output is cut into tiles of m x m: m = 4 for kernels of 3x3, m = 2 for 5x5.  Per tile t and channel c, the 6x6 inputs
-// under it become 36 numbers V[s, t, c]; per filter, the weights become U[s, c, f]; then
+// The output is cut into tiles of m x m, of which each needs (m + r - 1)² = 6x6 inputs for a filter of r x r: F(4x4, 3x3),
+// F(3x3, 4x4) or F(2x2, 5x5).  Per tile t and channel c, the inputs become 36 numbers V[s, t, c]; per filter, the weights
+// become U[s, c, f]; then
 //
 //     M[s, t, f] = Σ_c V[s, t, c] U[s, c, f]      36 matrix products instead of the 144 or 100 of the definition,
 //
@@ -11,6 +12,14 @@
 //
 // dw from dU, and dx from dV, whose tiles overlap and add up.
 //
+// Seven taps are 3 + 4: filters i = 0 (taps 0 to 2 and a zero) and i = 1 (taps 3 to 6), by F(3, 4).  What the second one
+// needs starts m = 3 inputs later, so it is what the next tile has anyway.  With two such filters along each dimension,
+//
+//     M[s, t, f] = Σ_ij Σ_c V[s, t + (i, j), c] U_ij[s, c, f],    dU_ij[s] = Σ_t V[s, t + (i, j)] dM[s, t],
+//
+// and dV[s, t] is the sum of dM[s, t - (i, j)] U_ij[s]: one more row and column of tiles of inputs than of outputs.  A zero as
+// last tap makes U zero at infinity, so 121 products are left for 9 outputs, instead of 441.  Six taps are 3 + 3.
+//
 // A block of some rows of tiles goes through all steps while it lies in the second cache.  Transforms work on vectors
 // of channels, so a few image rows of as many channels are transposed first, and back at the end.  Outside the image
 // there are zeros; what is computed beyond the output is not stored.
@@ -18,33 +27,29 @@
 
 #include <algorithm>
 
+#include "channels_last.hpp"
 #include "conv.hpp"
 #include "gemm_micro.hpp"
 #include "parallel.hpp"
 
-// (HH - 3) (HH - 5) = 0: 3 x 3 or 5 x 5.
 #define WINOGRAD_RULES \
-    ", HH*HH + 15 = 8*HH, WW = HH, stride_y = 1, stride_x = 1, dilation_y = 1, dilation_x = 1"
+    ", HH > 2, HH <= 7, WW = HH, stride_y = 1, stride_x = 1, dilation_y = 1, dilation_x = 1"
 
 namespace backpass {
 namespace {
 
-// `count` elements in whole vectors, an odd number of them: lines that far apart fall into different cache sets.
-template <class T>
-constexpr long odd_vectors(long count) {
-    return (divide_up(count, lanes<T>) | 1) * lanes<T>;
-}
-
 // Tiles that a block should have: measured, and within 5 % of the best from half to twice as many.
 constexpr long block_tiles = 4 * MR;
 
-template <class T, int m>
+// Tiles of m x m outputs, and `subs` filters of 7 - m taps along each dimension: m (subs - 1) + 7 - m taps together.
+template <class T, int m, int subs>
 struct Layout {
-    static constexpr long overlap = 6 - m;  // lines of the input that neighbouring tiles share
+    static constexpr long overlap = m * (subs - 1) + 6 - m;  // lines of the input beyond those of the output
     ConvSizes s;
     long rows, cols;       // tiles of an image
+    long wide;             // tiles of inputs in a row
     long block_rows;       // rows of tiles in a block, of one image or several
-    long tiles;            // of a block, at most
+    long tiles;            // of inputs in a block, at most
     long pitch;            // columns of the input under a row of tiles
     long C_stride, F_stride;  // from tile to tile in V and dM
     long V_plane, M_plane, D_plane;  // from s to s in V, dM, and a panel of M or dV
@@ -53,129 +58,44 @@ struct Layout {
         rows = divide_up(s.OH, m);
         cols = divide_up(s.OW, m);
         block_rows = std::max(1L, (block_tiles + cols / 2) / cols);
+        if (subs > 1 && block_rows > rows) block_rows -= block_rows % rows;  // whole images: each has a row of inputs more
         block_rows = std::min(block_rows, s.N * rows);
-        tiles = block_rows * cols;
+        wide = cols + subs - 1;
+        const long images = (block_rows + 2 * rows - 2) / rows;  // that have a part in a block, at most
+        tiles = (block_rows + images * (subs - 1)) * wide;
         pitch = m * cols + overlap;
         C_stride = odd_vectors<T>(s.C);
         F_stride = odd_vectors<T>(s.F);
         V_plane = odd_vectors<T>(tiles * C_stride);
-        M_plane = odd_vectors<T>(tiles * F_stride);
+        M_plane = odd_vectors<T>((tiles + subs - 1) * F_stride);
         D_plane = odd_vectors<T>(tiles * NR<T>);
     }
-    long work() const { return s.N * rows * cols * 36 * s.C * s.F; }
+    long work() const { return s.N * rows * cols * 36 * subs * subs * s.C * s.F; }
     // Scratch for the image rows of a block, L channels side by side, and for one row of tiles between two transforms.
     long strip_size() const { return (m * std::min(block_rows, rows) + overlap) * pitch * lanes<T>; }
     long half_size() const { return 6 * pitch * lanes<T>; }
 };
 
-// Rows of tiles of one image: [first, last) of image n; the block's tiles from `tile` on are theirs.
+// Rows of tiles of one image: [first, last) of image n; the block's tiles from `tile` on are theirs, `wide` in each of
+// last - first + subs - 1 rows.
 struct Span {
     long n, first, last, tile;
 };
 
 // f(span) for each image that has a part in the rows begin .. end of tiles, numbered through all images.
-template <class T, int m, class F>
-inline void spans(const Layout<T, m>& g, long begin, long end, F&& f) {
-    for (long row = begin; row < end;) {
+template <class T, int m, int subs, class F>
+inline void spans(const Layout<T, m, subs>& g, long begin, long end, F&& f) {
+    for (long row = begin, tile = 0; row < end;) {
         const long n = row / g.rows, first = row % g.rows, last = std::min(g.rows, first + end - row);
-        f(Span{n, first, last, (row - begin) * g.cols});
+        f(Span{n, first, last, tile});
         row += last - first;
+        tile += (last - first + subs - 1) * g.wide;
     }
-}
-
-// Whole vectors of channels: the first `channels` <= L planes of an image, `count` pixels from `from` on, to
-// to[pixel][channel], where a line of W pixels is followed by a gap of `gap` pixels.  Squares are turned in registers; only
-// constants index them, or the compiler keeps them in memory.
-template <class T, bool masked>
-inline void gather(T* to, long gap, const T* from, const T* relu_out, long plane, long channels, long W, long count) {
-    constexpr int L = lanes<T>;
-    long x = 0;
-    for (long p = 0; p < count; p += L) {
-        Vec<T> v[L];
-        const long some = std::min<long>(L, count - p);
-        const auto take = [&](int c, auto&& get) {
-            v[c] = get(from + c * plane + p);
-            if constexpr (masked) v[c] = get(relu_out + c * plane + p) > 0 ? v[c] : Vec<T>{};
-        };
-        if (channels == L && some == L) {
-#pragma GCC unroll 16
-            for (int c = 0; c < L; c++) take(c, [](const T* at) { return load(at); });
-        } else {
-#pragma GCC unroll 16
-            for (int c = 0; c < L; c++) {
-                v[c] = Vec<T>{};
-                if (c < channels) take(c, [&](const T* at) { return load_some(at, some); });
-            }
-        }
-        transpose<T>(v);
-        if (some == L && x + L <= W) {  // all in one line
-#pragma GCC unroll 16
-            for (int k = 0; k < L; k++) store(to + k * L, v[k]);
-            to += L * L;
-            if ((x += L) == W) x = 0, to += gap * L;
-        } else {
-            T square[L * L];
-#pragma GCC unroll 16
-            for (int k = 0; k < L; k++) store(square + k * L, v[k]);
-            for (long k = 0; k < some; k++) {
-                store(to, load(square + k * L));
-                to += L;
-                if (++x == W) x = 0, to += gap * L;
-            }
-        }
-    }
-}
-
-// The way back: from[pixel][channel] to `channels` planes.
-template <class T>
-inline void scatter(T* to, long plane, long channels, const T* from, long gap, long W, long count) {
-    constexpr int L = lanes<T>;
-    long x = 0;
-    for (long p = 0; p < count; p += L) {
-        Vec<T> v[L];
-        const long some = std::min<long>(L, count - p);
-        if (some == L && x + L <= W) {
-#pragma GCC unroll 16
-            for (int k = 0; k < L; k++) v[k] = load(from + k * L);
-            from += L * L;
-            if ((x += L) == W) x = 0, from += gap * L;
-        } else {
-            T square[L * L] = {};
-            for (long k = 0; k < some; k++) {
-                store(square + k * L, load(from));
-                from += L;
-                if (++x == W) x = 0, from += gap * L;
-            }
-#pragma GCC unroll 16
-            for (int k = 0; k < L; k++) v[k] = load(square + k * L);
-        }
-        transpose<T>(v);
-        if (channels == L && some == L) {
-#pragma GCC unroll 16
-            for (int c = 0; c < L; c++) store(to + c * plane + p, v[c]);
-        } else {
-#pragma GCC unroll 16
-            for (int c = 0; c < L; c++)
-                if (c < channels) store_some(to + c * plane + p, v[c], some);
-        }
-    }
-}
-
-// Zeros in a strip of `height` lines of `pitch` pixels around lines y0 .. y1 and columns x0 .. x1.
-template <class T>
-inline void zero_border(T* strip, long pitch, long height, long y0, long y1, long x0, long x1) {
-    constexpr int L = lanes<T>;
-    fill_zero(strip, y0 * pitch * L);
-    for (long y = y0; y < y1; y++) {
-        fill_zero(strip + y * pitch * L, x0 * L);
-        fill_zero(strip + (y * pitch + x1) * L, (pitch - x1) * L);
-    }
-    fill_zero(strip + y1 * pitch * L, (height - y1) * pitch * L);
 }
 
 // V[s, t, c] of the rows begin .. end of tiles.
-template <class T, int m>
-void transform_input(T* V, const T* x, const Layout<T, m>& g, long begin, long end, T* strip, T* half) {
+template <class T, int m, int subs>
+void transform_input(T* V, const T* x, const Layout<T, m, subs>& g, long begin, long end, T* strip, T* half) {
     constexpr int L = lanes<T>;
     const ConvSizes& s = g.s;
     spans(g, begin, end, [&](Span span) {
@@ -187,8 +107,8 @@ void transform_input(T* V, const T* x, const Layout<T, m>& g, long begin, long e
             gather<T, false>(strip + (y0 * g.pitch + s.left) * L, g.pitch - s.W, from, nullptr, s.H * s.W,
                              std::min<long>(L, s.C - c), s.W, (y1 - y0) * s.W);
             T* to = V + span.tile * g.C_stride + c;
-            for (long row = span.first; row < span.last; row++) {
-                const T* const line = strip + m * (row - span.first) * g.pitch * L;
+            for (long row = 0; row < span.last - span.first + subs - 1; row++) {
+                const T* const line = strip + m * row * g.pitch * L;
                 for (long col = 0; col < g.pitch; col++) {
                     Vec<T> d[6], o[6];
 #pragma GCC unroll 6
@@ -197,7 +117,7 @@ void transform_input(T* V, const T* x, const Layout<T, m>& g, long begin, long e
 #pragma GCC unroll 6
                     for (int p = 0; p < 6; p++) store(half + (p * g.pitch + col) * L, o[p]);
                 }
-                for (long col = 0; col < g.cols; col++, to += g.C_stride)
+                for (long col = 0; col < g.wide; col++, to += g.C_stride)
 #pragma GCC unroll 6
                     for (int p = 0; p < 6; p++) {
                         Vec<T> d[6], o[6];
@@ -212,9 +132,10 @@ void transform_input(T* V, const T* x, const Layout<T, m>& g, long begin, long e
     });
 }
 
-// dM[s, t, f] of the rows begin .. end of tiles; where relu_out is given and zero, dout counts as zero.
-template <class T, int m>
-void transform_upstream(T* M, const T* dout, const T* relu_out, const Layout<T, m>& g, long begin, long end, T* strip, T* half) {
+// dM[s, t, f] of the rows begin .. end of tiles; where relu_out is given and zero, dout counts as zero.  Where there are more
+// tiles of inputs than of outputs, each row ends with a zero, and so does the one after the last.
+template <class T, int m, int subs>
+void transform_upstream(T* M, const T* dout, const T* relu_out, const Layout<T, m, subs>& g, long begin, long end, T* strip, T* half) {
     constexpr int L = lanes<T>;
     const ConvSizes& s = g.s;
     spans(g, begin, end, [&](Span span) {
@@ -247,14 +168,20 @@ void transform_upstream(T* M, const T* dout, const T* relu_out, const Layout<T, 
 #pragma GCC unroll 6
                         for (int q = 0; q < 6; q++) store(to + (6 * p + q) * g.M_plane, o[q]);
                     }
+                if (subs > 1) {
+                    for (int p = 0; p < 36; p++) store(to + p * g.M_plane, Vec<T>{});
+                    to += g.F_stride;
+                }
             }
+            if (subs > 1)
+                for (int p = 0; p < 36; p++) store(to + g.cols * g.F_stride + p * g.M_plane, Vec<T>{});
         }
     });
 }
 
 // out of a panel of filters f .. f + L, M at panel[s, t], stride NR.
-template <class T, int m>
-void transform_output(T* out, const T* panel, const T* bias, bool relu, const Layout<T, m>& g, long f, long begin, long end,
+template <class T, int m, int subs>
+void transform_output(T* out, const T* panel, const T* bias, bool relu, const Layout<T, m, subs>& g, long f, long begin, long end,
                       T* strip) {
     constexpr int L = lanes<T>;
     const ConvSizes& s = g.s;
@@ -262,7 +189,7 @@ void transform_output(T* out, const T* panel, const T* bias, bool relu, const La
     const Vec<T> add = bias ? load_some(bias + f, some) : Vec<T>{};
     spans(g, begin, end, [&](Span span) {
         const T* from = panel + span.tile * NR<T>;
-        for (long row = 0; row < span.last - span.first; row++)
+        for (long row = 0; row < span.last - span.first; row++, from += (subs - 1) * NR<T>)
             for (long col = 0; col < g.cols; col++, from += NR<T>) {
                 Vec<T> half[m][6];
 #pragma GCC unroll 6
@@ -294,11 +221,11 @@ void transform_output(T* out, const T* panel, const T* bias, bool relu, const La
 
 // dx of channels c .. c + L from dV at panel[s, t].  The lowest lines of a span belong to the next row of tiles too:
 // `carry` (overlap, pitch, L) takes them there, from one block of the image to the next.
-template <class T, int m>
-void transform_input_back(T* dx, const T* panel, T* carry, const Layout<T, m>& g, long c, long begin, long end, T* strip, T* half) {
+template <class T, int m, int subs>
+void transform_input_back(T* dx, const T* panel, T* carry, const Layout<T, m, subs>& g, long c, long begin, long end, T* strip, T* half) {
     constexpr int L = lanes<T>;
     const ConvSizes& s = g.s;
-    constexpr int overlap = Layout<T, m>::overlap;
+    constexpr int overlap = Layout<T, m, subs>::overlap, shared_by_tiles = 6 - m;
     const long shared = overlap * g.pitch * L;
     spans(g, begin, end, [&](Span span) {
         if (span.first == 0)
@@ -306,10 +233,10 @@ void transform_input_back(T* dx, const T* panel, T* carry, const Layout<T, m>& g
         else
             std::copy(carry, carry + shared, strip);
         const T* from = panel + span.tile * NR<T>;
-        for (long row = span.first; row < span.last; row++) {
-            T* const line = strip + m * (row - span.first) * g.pitch * L;
-            for (int p = 0; p < 6; p++) fill_zero(half + p * g.pitch * L, overlap * L);
-            for (long col = 0; col < g.cols; col++, from += NR<T>)
+        for (long row = 0; row < span.last - span.first + subs - 1; row++) {
+            T* const line = strip + m * row * g.pitch * L;
+            for (int p = 0; p < 6; p++) fill_zero(half + p * g.pitch * L, shared_by_tiles * L);
+            for (long col = 0; col < g.wide; col++, from += NR<T>)
 #pragma GCC unroll 6
                 for (int p = 0; p < 6; p++) {
                     Vec<T> d[6], o[6];
@@ -318,7 +245,7 @@ void transform_input_back(T* dx, const T* panel, T* carry, const Layout<T, m>& g
                     winograd::input_back(d, o);
                     T* const to = half + (p * g.pitch + m * col) * L;
 #pragma GCC unroll 6
-                    for (int q = 0; q < 6; q++) store(to + q * L, q < overlap ? load(to + q * L) + o[q] : o[q]);
+                    for (int q = 0; q < 6; q++) store(to + q * L, q < shared_by_tiles ? load(to + q * L) + o[q] : o[q]);
                 }
             for (long col = 0; col < g.pitch; col++) {
                 Vec<T> d[6], o[6];
@@ -329,7 +256,7 @@ void transform_input_back(T* dx, const T* panel, T* carry, const Layout<T, m>& g
 #pragma GCC unroll 6
                 for (int p = 0; p < 6; p++) {
                     T* const at = to + p * g.pitch * L;
-                    store(at, p < overlap ? load(at) + o[p] : o[p]);
+                    store(at, p < shared_by_tiles || (row == 0 && p < overlap) ? load(at) + o[p] : o[p]);
                 }
             }
         }
@@ -342,11 +269,11 @@ void transform_input_back(T* dx, const T* panel, T* carry, const Layout<T, m>& g
     });
 }
 
-// U in panels for the product with V: panel of NR filters, then s, then c, then the filters side by side.
-// With `turned`, panels of channels, then s, then f: for the product with dM.
-template <class T, int m>
+// U in panels for the product with V: panel of NR filters, then s, then (i, j), then c, then the filters side by side.
+// With `turned`, panels of channels, and f at the place of c: for the product with dM.
+template <class T, int m, int subs>
 struct Weights {
-    static constexpr int r = 7 - m, taps = r * r;
+    static constexpr int r = 7 - m, all = subs * subs;
     const ConvSizes& s;
     bool turned;
     long lines, depth;  // across and along a panel
@@ -354,14 +281,16 @@ struct Weights {
 
     Weights(const ConvSizes& s, bool turned, T* packed)
         : s(s), turned(turned), lines(turned ? s.C : s.F), depth(turned ? s.F : s.C), packed(packed) {}
-    long size() const { return divide_up(lines, lanes<T>) * lanes<T> * 36 * depth; }
+    long size() const { return divide_up(lines, lanes<T>) * lanes<T> * 36 * all * depth; }
+    // Whether filter i has a tap of its own at its place y: the first ones end where the next one begins.
+    bool has_tap(int i, int y) const { return (i == subs - 1 || y < m) && m * i + y < s.HH; }
     // The last panel is one vector wide if that is enough.
     long width(long line) const { return lines - line > lanes<T> ? NR<T> : lanes<T>; }
-    const T* panel(long line, long plane) const { return packed + line * 36 * depth + plane * depth * width(line); }
+    const T* panel(long line, long plane) const { return packed + (line * 36 + plane * width(line)) * all * depth; }
 
     void transform(const T* w) const {
         constexpr int L = lanes<T>;
-        const long chunk = 32, chunks = divide_up(depth, chunk), groups = divide_up(lines, L);
+        const long taps = s.HH * s.HH, chunk = 32, chunks = divide_up(depth, chunk), groups = divide_up(lines, L);
         share(groups * chunks, 64 * lines * depth, [&](long piece) {
             const long line = piece / chunks * L, k0 = piece % chunks * chunk, k1 = std::min(depth, k0 + chunk);
             const long some = std::min<long>(L, lines - line), panel_line = line / NR<T> * NR<T>, step = width(panel_line);
@@ -372,74 +301,162 @@ struct Weights {
                 for (long k = 0; k < k1 - k0; k++) pack_panel(kernels + k * taps * L, L, from + k * k_stride, taps, 1, some, taps);
             else
                 pack_panel(kernels, L, from, line_stride, 1, some, (k1 - k0) * taps);
-            for (long k = k0; k < k1; k++) {
-                Vec<T> half[6][r];
+            for (long k = k0; k < k1; k++)
+                for (int i = 0; i < subs; i++)
+                    for (int j = 0; j < subs; j++) {
+                        const T* const kernel = kernels + (k - k0) * taps * L;
+                        Vec<T> half[6][r];
 #pragma GCC unroll 5
-                for (int j = 0; j < r; j++) {
-                    Vec<T> g[r], o[6];
+                        for (int x = 0; x < r; x++) {
+                            Vec<T> g[r], o[6];
 #pragma GCC unroll 5
-                    for (int i = 0; i < r; i++) g[i] = load(kernels + ((k - k0) * taps + r * i + j) * L);
-                    winograd::filter(g, o);
+                            for (int y = 0; y < r; y++)
+                                g[y] = has_tap(i, y) && has_tap(j, x) ? load(kernel + ((m * i + y) * s.HH + m * j + x) * L) : Vec<T>{};
+                            winograd::filter(g, o);
 #pragma GCC unroll 6
-                    for (int p = 0; p < 6; p++) half[p][j] = o[p];
-                }
-                T* const to = packed + panel_line * 36 * depth + k * step + line - panel_line;
+                            for (int p = 0; p < 6; p++) half[p][x] = o[p];
+                        }
+                        T* const to = packed + (panel_line * 36 * all + (i * subs + j) * step) * depth + k * step + line - panel_line;
 #pragma GCC unroll 6
-                for (int p = 0; p < 6; p++) {
-                    Vec<T> o[6];
-                    winograd::filter(half[p], o);
+                        for (int p = 0; p < 6; p++) {
+                            Vec<T> o[6];
+                            winograd::filter(half[p], o);
 #pragma GCC unroll 6
-                    for (int q = 0; q < 6; q++) store(to + (6 * p + q) * depth * step, o[q]);
-                }
-            }
+                            for (int q = 0; q < 6; q++) store(to + (6 * p + q) * all * depth * step, o[q]);
+                        }
+                    }
         });
     }
 };
 
-// panel[s, t, :] = Σ_k from[s, t, k] weights[s, k, line ..]: the 36 products for one panel of weights.
-template <class T, int m>
-void multiply(T* panel, const T* from, long plane, long stride, const Weights<T, m>& weights, long line,
-              const Layout<T, m>& g, long tiles) {
-    const long parts = divide_up(tiles, MR), width = weights.width(line);
-    for (long s = 0; s < 36; s++)
-        for (long part = 0; part < parts; part++) {
-            const long t = part * tiles / parts, height = (part + 1) * tiles / parts - t;
-            tile_of<T, true>(height, width)(weights.depth, from + s * plane + t * stride, stride, weights.panel(line, s), width,
-                                            panel + s * g.D_plane + t * NR<T>, NR<T>, width, {});
+// Which products make up a tile of M: A and B of each, as offsets.
+struct Terms {
+    int count = 0;
+    long a[4], b[4];
+    void add(long from, long weights) { a[count] = from, b[count++] = weights; }
+};
+
+// c (rows, vectors), lines NR apart, = Σ over the terms of A (rows, depth), lines `stride` apart, B (depth, vectors).
+template <class T, int rows, int vectors>
+void sum_of_products(const Terms& terms, long depth, const T* a, long stride, const T* b, T* c) {
+    constexpr int L = lanes<T>;
+    Vec<T> sum[rows][vectors] = {};
+    for (int term = 0; term < terms.count; term++) {
+        const T *from = a + terms.a[term], *weights = b + terms.b[term];
+        for (long k = 0; k < depth; k++, from++, weights += vectors * L) {
+            Vec<T> row[vectors];
+#pragma GCC unroll 2
+            for (int v = 0; v < vectors; v++) row[v] = load(weights + v * L);
+#pragma GCC unroll 16
+            for (int r = 0; r < rows; r++)
+#pragma GCC unroll 2
+                for (int v = 0; v < vectors; v++) sum[r][v] += broadcast(from[r * stride]) * row[v];
         }
+    }
+#pragma GCC unroll 16
+    for (int r = 0; r < rows; r++)
+#pragma GCC unroll 2
+        for (int v = 0; v < vectors; v++) store(c + r * NR<T> + v * L, sum[r][v]);
 }
 
-template <class T, int m>
+// The same for any `tiles`, in lines as equal as possible, and for a width of one or two vectors.
+template <class T>
+void multiply_run(const Terms& terms, long depth, const T* a, long stride, const T* b, long width, T* c, long tiles) {
+    static constexpr auto kernels = []<int... r>(std::integer_sequence<int, r...>) {
+        return std::array{std::array{sum_of_products<T, r + 1, 1>, sum_of_products<T, r + 1, 2>}...};
+    }(std::make_integer_sequence<int, MR>{});
+    const long parts = divide_up(tiles, MR);
+    for (long part = 0; part < parts; part++) {
+        const long t = part * tiles / parts, height = (part + 1) * tiles / parts - t;
+        kernels[height - 1][width > lanes<T>](terms, depth, a + t * stride, stride, b, c + t * NR<T>);
+    }
+}
+
+// U_ij is zero at infinity if i or j is a filter with a zero as its last tap: all but the last.
+inline bool is_zero(int subs, long point, int i) { return point == 5 && i < subs - 1; }
+
+// M of a panel of filters: panel[s, t, :] = Σ_ij Σ_c V[s, t + (i, j), c] U_ij[s, c, line ..].
+template <class T, int m, int subs>
+void multiply(T* panel, const T* V, const Weights<T, m, subs>& weights, long line, const Layout<T, m, subs>& g, long begin,
+              long end) {
+    const long width = weights.width(line), depth = weights.depth;
+    for (long s = 0; s < 36; s++) {
+        Terms terms;
+        for (int i = 0; i < subs; i++)
+            for (int j = 0; j < subs; j++)
+                if (!is_zero(subs, s / 6, i) && !is_zero(subs, s % 6, j))
+                    terms.add((i * g.wide + j) * g.C_stride, (i * subs + j) * depth * width);
+        const auto run = [&](long tile, long tiles) {
+            multiply_run(terms, depth, V + s * g.V_plane + tile * g.C_stride, g.C_stride, weights.panel(line, s), width,
+                         panel + s * g.D_plane + tile * NR<T>, tiles);
+        };
+        if (subs == 1)
+            run(0, (end - begin) * g.cols);
+        else
+            spans(g, begin, end, [&](Span span) {
+                for (long row = 0; row < span.last - span.first; row++) run(span.tile + row * g.wide, g.cols);
+            });
+    }
+}
+
+// dV of a panel of channels: panel[s, t, :] = Σ_ij Σ_f dM[s, t - (i, j), f] U_ij[s, line .., f].
+template <class T, int m, int subs>
+void multiply_back(T* panel, const T* M, const Weights<T, m, subs>& weights, long line, const Layout<T, m, subs>& g, long begin,
+                   long end) {
+    const long width = weights.width(line), depth = weights.depth;
+    for (long s = 0; s < 36; s++) {
+        // For a row of tiles of inputs: the rows of outputs from i = first to last before it.
+        const auto run = [&](long tile, long tiles, int first, int last) {
+            Terms terms;
+            for (int i = first; i <= last; i++)
+                for (int j = 0; j < subs; j++)
+                    if (!is_zero(subs, s / 6, i) && !is_zero(subs, s % 6, j))
+                        terms.add(-(i * g.wide + j) * g.F_stride, (i * subs + j) * depth * width);
+            multiply_run(terms, depth, M + s * g.M_plane + tile * g.F_stride, g.F_stride, weights.panel(line, s), width,
+                         panel + s * g.D_plane + tile * NR<T>, tiles);
+        };
+        if (subs == 1)
+            run(0, (end - begin) * g.cols, 0, 0);
+        else
+            spans(g, begin, end, [&](Span span) {
+                const long rows = span.last - span.first;
+                for (long row = 0; row <= rows; row++) run(span.tile + row * g.wide, g.wide, row == rows, row > 0);
+            });
+    }
+}
+
+template <class T, int m, int subs>
 void forward(const ConvSizes& s, Array<T> out, Array<const T> x, Array<const T> w, Array<const T> b, long relu) {
-    const Layout<T, m> g(s);
-    Weights<T, m> weights(s, false, nullptr);
+    const Layout<T, m, subs> g(s);
+    Weights<T, m, subs> weights(s, false, nullptr);
     weights.packed = scratch<T>(Slot::packed_a, weights.size());
     weights.transform(w.data);
     const long total = s.N * g.rows;
     share(divide_up(total, g.block_rows), g.work(), [&](long block) {
-        const long begin = block * g.block_rows, end = std::min(total, begin + g.block_rows), tiles = (end - begin) * g.cols;
+        const long begin = block * g.block_rows, end = std::min(total, begin + g.block_rows);
         T* const V = scratch<T>(Slot::tile, 36 * (g.V_plane + g.D_plane) + g.strip_size() + g.half_size());
         T *const panel = V + 36 * g.V_plane, *const strip = panel + 36 * g.D_plane, *const half = strip + g.strip_size();
         transform_input(V, x.data, g, begin, end, strip, half);
         for (long line = 0; line < s.F; line += NR<T>) {
-            multiply(panel, V, g.V_plane, g.C_stride, weights, line, g, tiles);
+            multiply(panel, V, weights, line, g, begin, end);
             for (long f = line; f < std::min(s.F, line + NR<T>); f += lanes<T>)
                 transform_output(out.data, panel + f - line, b.data, relu != 0, g, f, begin, end, strip);
         }
     });
 }
-template <class T, int m>
+
+template <class T, int m, int subs>
 void backward(const ConvSizes& s, Array<T> dx, Array<T> dw, Array<T> db, Array<const T> dout, Array<const T> x,
               Array<const T> w, Array<const T> relu_out) {
-    constexpr int L = lanes<T>, r = 7 - m, taps = r * r;
-    const Layout<T, m> g(s);
-    Weights<T, m> weights(s, true, nullptr);
+    constexpr int L = lanes<T>, r = 7 - m, all = subs * subs;
+    const Layout<T, m, subs> g(s);
+    Weights<T, m, subs> weights(s, true, nullptr);
     if (dx) {
         weights.packed = scratch<T>(Slot::packed_a, weights.size());
         weights.transform(w.data);
     }
     // A piece is some images; it sums dU and db into its own place.
-    const long filters = divide_up(s.F, L) * L, plane = s.C * filters, size = 36 * plane + filters;
+    const long filters = divide_up(s.F, L) * L, plane = s.C * filters, size = 36 * all * plane + filters;
     const long pieces = std::clamp(divide_up(s.N * g.rows * g.cols, 256), 2L, 8L) > s.N
                             ? s.N
                             : std::clamp(divide_up(s.N * g.rows * g.cols, 256), 2L, 8L);
@@ -449,31 +466,44 @@ void backward(const ConvSizes& s, Array<T> dx, Array<T> dw, Array<T> db, Array<c
         const long carry_size = g.overlap * g.pitch * L, carries = divide_up(s.C, L);
         T* const V = scratch<T>(Slot::tile, 36 * (g.V_plane + g.M_plane + g.D_plane) + g.strip_size() + g.half_size() +
                                                 carries * carry_size);
-        T *const M = V + 36 * g.V_plane, *const panel = M + 36 * g.M_plane, *const strip = panel + 36 * g.D_plane;
+        T *const M = V + 36 * g.V_plane + (subs - 1) * g.F_stride, *const panel = V + 36 * (g.V_plane + g.M_plane), *const strip = panel + 36 * g.D_plane;
         T *const half = strip + g.strip_size(), *const carry = half + g.half_size();
-        T *const dU = partial + piece * size, *const bias = dU + 36 * plane;
+        T *const dU = partial + piece * size, *const bias = dU + 36 * all * plane;
         fill_zero(bias, filters);
+        if (subs > 1)  // the tile before the first one
+            for (int k = 0; k < 36; k++) fill_zero(M + k * g.M_plane - g.F_stride, g.F_stride);
         Epilogue<T> epilogue;
         for (long begin = first; begin < last; begin += g.block_rows) {
-            const long end = std::min(last, begin + g.block_rows), tiles = (end - begin) * g.cols;
+            const long end = std::min(last, begin + g.block_rows);
             transform_input(V, x.data, g, begin, end, strip, half);
             transform_upstream(M, dout.data, relu_out.data, g, begin, end, strip, half);
-            for (long t = 0; t < tiles; t++)  // at the point 1 the transform is the sum of the tile
-                for (long f = 0; f < filters; f += L)
-                    store(bias + f, load(bias + f) + load(M + 7 * g.M_plane + t * g.F_stride + f));
-            const long parts = divide_up(s.C, MR);
-            for (long k = 0; k < 36; k++)
-                for (long f = 0; f < filters; f += NR<T>)
-                    for (long part = 0; part < parts; part++) {
-                        const long c = part * s.C / parts, height = (part + 1) * s.C / parts - c;
-                        const long width = std::min<long>(NR<T>, filters - f);
-                        tile_of<T>(height, width)(tiles, V + k * g.V_plane + c, g.C_stride, M + k * g.M_plane + f, g.F_stride,
-                                                  dU + k * plane + c * filters + f, filters, width, epilogue);
+            const auto add_run = [&](long tile, long tiles) {
+                for (long t = tile; t < tile + tiles; t++)  // at the point 1 the transform is the sum of the tile
+                    for (long f = 0; f < filters; f += L)
+                        store(bias + f, load(bias + f) + load(M + 7 * g.M_plane + t * g.F_stride + f));
+                const long parts = divide_up(s.C, MR);
+                for (long k = 0; k < 36; k++)
+                    for (int ij = 0; ij < all; ij++) {
+                        if (is_zero(subs, k / 6, ij / subs) || is_zero(subs, k % 6, ij % subs)) continue;
+                        const T* const from = V + k * g.V_plane + (tile + ij / subs * g.wide + ij % subs) * g.C_stride;
+                        for (long f = 0; f < filters; f += NR<T>)
+                            for (long part = 0; part < parts; part++) {
+                                const long c = part * s.C / parts, height = (part + 1) * s.C / parts - c;
+                                const long width = std::min<long>(NR<T>, filters - f);
+                                tile_of<T>(height, width)(tiles, from + c, g.C_stride, M + k * g.M_plane + tile * g.F_stride + f,
+                                                          g.F_stride, dU + (k * all + ij) * plane + c * filters + f, filters,
+                                                          width, epilogue);
+                            }
                     }
-            epilogue.accumulate = true;
+                epilogue.accumulate = true;
+            };
+            if (subs == 1)
+                add_run(0, (end - begin) * g.cols);
+            else
+                spans(g, begin, end, [&](Span span) { add_run(span.tile, (span.last - span.first) * g.wide - (subs - 1)); });
             if (!dx) continue;
             for (long line = 0; line < s.C; line += NR<T>) {
-                multiply(panel, M, g.M_plane, g.F_stride, weights, line, g, tiles);
+                multiply_back(panel, M, weights, line, g, begin, end);
                 for (long c = line; c < std::min(s.C, line + NR<T>); c += L)
                     transform_input_back(dx.data, panel + c - line, carry + c / L * carry_size, g, c, begin, end, strip, half);
             }
@@ -481,33 +511,39 @@ void backward(const ConvSizes& s, Array<T> dx, Array<T> dw, Array<T> db, Array<c
     });
 
     // dw = Gᵀ dU G, for L filters and some channels at a time.
-    const long chunk = 32, chunks = divide_up(s.C, chunk);
+    const long taps = s.HH * s.HH, chunk = 32, chunks = divide_up(s.C, chunk);
     share(filters / L * chunks, pieces * size, [&](long piece) {
         const long f = piece / chunks * L, c0 = piece % chunks * chunk, c1 = std::min(s.C, c0 + chunk);
         T* const kernels = scratch<T>(Slot::panel_a, (chunk * taps + L) * L);  // (c, tap, filter)
-        for (long c = c0; c < c1; c++) {
-            Vec<T> half[r][6];
+        for (long c = c0; c < c1; c++)
+            for (int i = 0; i < subs; i++)
+                for (int j = 0; j < subs; j++) {
+                    Vec<T> half[r][6];
 #pragma GCC unroll 6
-            for (int q = 0; q < 6; q++) {
-                Vec<T> u[6], o[r];
+                    for (int q = 0; q < 6; q++) {
+                        Vec<T> u[6] = {}, o[r];
 #pragma GCC unroll 6
-                for (int p = 0; p < 6; p++) {
-                    const T* const from = partial + (6 * p + q) * plane + c * filters + f;
-                    u[p] = load(from);
-                    for (long other = 1; other < pieces; other++) u[p] += load(from + other * size);
+                        for (int p = 0; p < 6; p++) {
+                            if (is_zero(subs, p, i) || is_zero(subs, q, j)) continue;
+                            const T* const from = partial + ((6 * p + q) * all + i * subs + j) * plane + c * filters + f;
+                            u[p] = load(from);
+                            for (long other = 1; other < pieces; other++) u[p] += load(from + other * size);
+                        }
+                        winograd::filter_back(u, o);
+#pragma GCC unroll 5
+                        for (int y = 0; y < r; y++) half[y][q] = o[y];
+                    }
+                    T* const kernel = kernels + (c - c0) * taps * L;
+#pragma GCC unroll 5
+                    for (int y = 0; y < r; y++) {
+                        Vec<T> o[r];
+                        winograd::filter_back(half[y], o);
+#pragma GCC unroll 5
+                        for (int x = 0; x < r; x++)
+                            if (weights.has_tap(i, y) && weights.has_tap(j, x))
+                                store(kernel + ((m * i + y) * s.HH + m * j + x) * L, o[x]);
+                    }
                 }
-                winograd::filter_back(u, o);
-#pragma GCC unroll 5
-                for (int i = 0; i < r; i++) half[i][q] = o[i];
-            }
-#pragma GCC unroll 5
-            for (int i = 0; i < r; i++) {
-                Vec<T> o[r];
-                winograd::filter_back(half[i], o);
-#pragma GCC unroll 5
-                for (int j = 0; j < r; j++) store(kernels + ((c - c0) * taps + r * i + j) * L, o[j]);
-            }
-        }
         const long count = (c1 - c0) * taps;
         for (long k = 0; k < count; k += L) {
             Vec<T> v[L];
@@ -525,19 +561,28 @@ void backward(const ConvSizes& s, Array<T> dx, Array<T> dw, Array<T> db, Array<c
     });
     if (db)
         for (long piece = 0; piece < pieces; piece++)
-            for (long f = 0; f < s.F; f++) db[f] += partial[piece * size + 36 * plane + f];
+            for (long f = 0; f < s.F; f++) db[f] += partial[piece * size + 36 * all * plane + f];
+}
+
+// f with m and subs for kernels of `size`.
+template <class F>
+void with_tiles_for(long size, F&& f) {
+    using std::integral_constant;
+    switch (size) {
+        case 3: return f(integral_constant<int, 4>{}, integral_constant<int, 1>{});
+        case 4: return f(integral_constant<int, 3>{}, integral_constant<int, 1>{});
+        case 5: return f(integral_constant<int, 2>{}, integral_constant<int, 1>{});
+        default: return f(integral_constant<int, 3>{}, integral_constant<int, 2>{});
+    }
 }
 }  // namespace
 
-// out (N, F, OH, OW), x (N, C, H, W), w (F, C, 3, 3) or (F, C, 5, 5), b (F,) or missing; relu != 0 for the fused conv + relu.
+// out (N, F, OH, OW), x (N, C, H, W), w (F, C, HH, HH) with HH = 3 to 7, b (F,) or missing; relu != 0 for the fused conv + relu.
 template <class T>
 void winograd_forward(Array<T> out, Array<const T> x, Array<const T> w, Array<const T> b, long stride_y, long stride_x,
                       long dilation_y, long dilation_x, long top, long left, long relu) {
     const ConvSizes s = conv_sizes(out, x, w, stride_y, stride_x, dilation_y, dilation_x, top, left);
-    if (s.HH == 3)
-        forward<T, 4>(s, out, x, w, b, relu);
-    else
-        forward<T, 2>(s, out, x, w, b, relu);
+    with_tiles_for(s.HH, [&](auto m, auto subs) { forward<T, m, subs>(s, out, x, w, b, relu); });
 }
 BACKPASS_KERNEL(winograd_forward,
                 "out(N, F, OH, OW) x(N, C, H, W) w(F, C, HH, WW) b?(F) " CONV_GEOMETRY " relu |" CONV_RULES WINOGRAD_RULES)
@@ -548,10 +593,7 @@ void winograd_backward(Array<T> dx, Array<T> dw, Array<T> db, Array<const T> dou
                        Array<const T> relu_out, long stride_y, long stride_x, long dilation_y, long dilation_x, long top,
                        long left) {
     const ConvSizes s = conv_sizes(dout, x, w, stride_y, stride_x, dilation_y, dilation_x, top, left);
-    if (s.HH == 3)
-        backward<T, 4>(s, dx, dw, db, dout, x, w, relu_out);
-    else
-        backward<T, 2>(s, dx, dw, db, dout, x, w, relu_out);
+    with_tiles_for(s.HH, [&](auto m, auto subs) { backward<T, m, subs>(s, dx, dw, db, dout, x, w, relu_out); });
 }
 BACKPASS_KERNEL(winograd_backward,
                 "dx?(N, C, H, W) dw(F, C, HH, WW) db?(F) dout(N, F, OH, OW) x(N, C, H, W) w(F, C, HH, WW) "
