@@ -28,6 +28,11 @@ MORE_CASES = [
     (bp.Conv(64, 1, padding=0), (3, 64, 12, 11)),
     (bp.Conv(36, 3, groups=18), (4, 18, 20, 21)),
     (bp.Conv(20, 5, groups=20, stride=3, padding=2), (3, 20, 16, 31)),
+    *(
+        (bp.Conv(3, 3, groups=3, stride=2, padding=zeros), (9, 3, *size))  # rows and columns in pairs
+        for zeros in (0, 1, 2, (1, 2), (2, 0), 3)
+        for size in ((7, 34), (10, 33), (5, 8), (4, 66))
+    ),
     (bp.Conv(40, 3, algorithm="winograd"), (3, 19, 13, 17)),
     (bp.Conv(70, 3, algorithm="winograd"), (20, 33, 4, 5)),
     (bp.Conv(16, 3, algorithm="winograd", padding=0), (2, 16, 70, 41)),

@@ -22,8 +22,12 @@ SIZES = [
     (64, 100, 65),
     (100, 100, 700),
     (257, 10, 130),
+    (29, 20, 40),  # a vector of columns and a quarter of one, a half
+    (15, 56, 8),
+    (31, 36, 1024),  # rows whose places in the cache clash, read in place
 ]
-LARGE = [(100, 100, 3072), (300, 257, 300), (1030, 96, 100)]
+# The last three copy B while its first tile is computed, and A: rows side by side, and rows that clash.
+LARGE = [(100, 100, 3072), (300, 257, 300), (1030, 96, 100), (60, 1024, 40), (700, 1024, 200), (70, 200, 1024)]
 HUGE = (130, 136, 33000)  # more packed operands than are kept at a time, but only if several threads share them
 
 

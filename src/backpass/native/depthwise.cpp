@@ -106,6 +106,56 @@ void usual_backward(T* dx, T* sums, const T* x, long H, long W, const T* upstrea
     for (int t = 0; t < 9; t++) sums[t] += sum_lanes<T>(sum[t]);
 }
 
+// A 3x3 kernel that moves by two pixels takes a plane in pairs of rows and columns.  The rows of the one kind, and the columns,
+// meet the kernel's middle (i = 1) in one upstream row; those of the other kind its ends, i = 0 in an upstream row and i = 2 in
+// the row above.
+inline bool is_halving(const ConvSizes& s) {
+    const auto reaches_all = [](long out, long in, long zeros) { return (in + 1) / 2 + (zeros + 1) / 2 - 1 <= out; };
+    return s.HH == 3 && s.WW == 3 && s.stride_y == 2 && s.stride_x == 2 && s.dilation_y == 1 && s.dilation_x == 1 &&
+           s.top <= 2 && s.left <= 2 && reaches_all(s.OH, s.H, s.top) && reaches_all(s.OW, s.W, s.left);
+}
+
+// Both sums of a plane at once, as above; `upstream` is its element [0][0], with a row and a column of zeros around.
+template <class T>
+void halving_backward(T* dx, T* sums, const T* x, const ConvSizes& s, const T* upstream, long line, const T* w) {
+    constexpr int L = lanes<T>;
+    constexpr auto each = std::make_index_sequence<lanes<T>>{};
+    const long middle_x = s.left % 2, middle_y = s.top % 2;  // 1 where even columns, even rows meet the middle
+    Vec<T> weight[9], sum[9] = {};
+    for (int t = 0; t < 9; t++) weight[t] = broadcast(w[t]);
+    for (long c = 0; 2 * c < s.W; c += L) {
+        const T* from = upstream + ((s.top + 1) / 2 - 1) * line + c + (s.left + 1) / 2;
+        Vec<T> above[2] = {load(from), load(from - 1)}, here[2];  // for j = 0 and j = 2
+        const auto row_of_x = [&](long row, auto&& meet_all) {
+            if (row >= s.H) return;
+            const long at = row * s.W + 2 * c, rest = s.W - 2 * c;
+            const auto [even, odd] = split_pairs<T>(load_some(x + at, rest), load_some(x + at + L, rest - L), each);
+            const Vec<T> ends = middle_x ? odd : even, middle = middle_x ? even : odd;
+            Vec<T> d_ends = {}, d_middle = {};
+            meet_all([&](int i, const Vec<T>* u) {
+                const Vec<T> u_middle = u[middle_x];
+                sum[3 * i] += u[0] * ends;
+                sum[3 * i + 1] += u_middle * middle;
+                sum[3 * i + 2] += u[1] * ends;
+                d_ends += weight[3 * i] * u[0] + weight[3 * i + 2] * u[1];
+                d_middle += weight[3 * i + 1] * u_middle;
+            });
+            if (!dx) return;
+            const auto [a, b] = join_pairs<T>(middle_x ? d_middle : d_ends, middle_x ? d_ends : d_middle, each);
+            store_some(dx + at, a, rest);
+            store_some(dx + at + L, b, rest - L);
+        };
+        for (long row = 0; row < s.H; row += 2) {
+            from += line;
+            here[0] = load(from), here[1] = load(from - 1);
+            row_of_x(row + middle_y, [&](auto&& meet) { meet(0, here), meet(2, above); });
+            row_of_x(row + 1 - middle_y, [&](auto&& meet) { meet(1, middle_y ? above : here); });
+            above[0] = here[0], above[1] = here[1];
+        }
+    }
+    for (int t = 0; t < 9; t++) sums[t] += sum_lanes<T>(sum[t]);
+}
+
 template <class T>
 auto weight_sums_of(long taps) {
     static constexpr auto kernels = []<int... t>(std::integer_sequence<int, t...>) {
@@ -162,6 +212,7 @@ void depthwise_backward(Array<T> dx, Array<T> dw, Array<T> db, Array<const T> do
     const long ranges = std::min(s.N, 8L), splits = std::min(s.C, 8 / ranges);
     // x may not reach beyond the rows and columns of upstream that lie there.
     const bool usual = is_usual(s) && s.Fg == 1 && s.OH >= s.H + s.top - 2 && s.OW >= s.W + s.left - 2;
+    const bool halving = is_halving(s) && s.Fg == 1;
     constexpr int L = lanes<T>;
     T* const partial = scratch<T>(Slot::partial, ranges * size);
     share(ranges * splits, s.N * s.F * s.pixels() * taps, [&](long piece) {
@@ -179,7 +230,7 @@ void depthwise_backward(Array<T> dx, Array<T> dw, Array<T> db, Array<const T> do
         for (long n = range * s.N / ranges; n < (range + 1) * s.N / ranges; n++)
             for (long c = c0; c < c1; c++) {
                 const long image = (n * s.C + c) * s.H * s.W;
-                if (!usual) layout.fill(plane, x.data + image);
+                if (!usual && !halving) layout.fill(plane, x.data + image);
                 for (long m = 0; m < s.Fg; m++) {
                     const long f = c * s.Fg + m, first = (n * s.F + f) * s.pixels();
                     T *const up = upstream + m * way.size() + way.row(0), *const sum = sums + f * (taps + 1);
@@ -198,10 +249,14 @@ void depthwise_backward(Array<T> dx, Array<T> dw, Array<T> db, Array<const T> do
                                        up + (s.top - 2) * way.line + s.left - 2, way.line, w.data + f * taps);
                         continue;
                     }
+                    if (halving) {
+                        halving_backward(dx ? dx.data + image : nullptr, sum, x.data + image, s, up, way.line, w.data + f * taps);
+                        continue;
+                    }
                     for (long t = 0; t < taps; t += most_taps)
                         weight_sums_of<T>(std::min<long>(most_taps, taps - t))(sum + t, up, way.line, plane, layout, offsets + t);
                 }
-                if (!dx || usual) continue;
+                if (!dx || usual || halving) continue;
                 way.gather(dx.data + image, [&](long count, const long* tap, const long* offset, long at) {
                     Vec<T> sum = {};
                     for (long m = 0; m < s.Fg; m++) {

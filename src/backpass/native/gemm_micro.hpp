@@ -33,27 +33,48 @@ inline constexpr int NR = 2 * lanes<T>;
 
 // C (rows, columns) = epilogue(A (rows, k) B (k, columns)), columns in the last vector or filling it.
 // A[r, p] is a[r * a_step + p] when `along_k`, else a[p * a_step + r] (packed: a_step = rows).
-// B[p, :] is at b + p * b_step, whole vectors of it readable (packed: b_step = vectors * lanes).
-template <class T, int rows, int vectors, bool along_k>
+// B[p, :] is at b + p * b_step, `vectors` times `width` of it readable (packed: b_step = vectors * lanes).
+// A few columns take less time in a vector of `width` < lanes: processors that have two units of half the width for a
+// wide one do two at a time.
+// Where `copy` is given, it becomes the packed panel of the B that is read: the first tile of a panel copies it for the others.
+template <class T, int rows, int vectors, int width, bool along_k>
 void tile(long k, const T* a, long a_step, const T* b, long b_step, T* c, long ldc, long columns,
-          Epilogue<T> epilogue) {
+          const Epilogue<T>& epilogue, T* copy) {
     constexpr int L = lanes<T>;
-#pragma GCC unroll 16
-    for (int r = 0; r < rows; r++) __builtin_prefetch(c + r * ldc, 1);
-    Vec<T> sum[rows][vectors] = {};
-    for (long p = 0; p < k; p++) {
-        Vec<T> row[vectors];
-#pragma GCC unroll 2
-        for (int v = 0; v < vectors; v++) row[v] = load(b + v * L);
+    using V = typename VectorOf<T, width * sizeof(T)>::type;
+    if (k > 2 * rows) {
 #pragma GCC unroll 16
         for (int r = 0; r < rows; r++) {
-            const Vec<T> value = broadcast(along_k ? a[r * a_step] : a[r]);
+            __builtin_prefetch(c + r * ldc, 1);
+            __builtin_prefetch(c + r * ldc + columns - 1, 1);
+        }
+    }
+    V sums[rows][vectors] = {};
+    for (long p = 0; p < k; p++) {
+        V row[vectors];
 #pragma GCC unroll 2
-            for (int v = 0; v < vectors; v++) sum[r][v] += value * row[v];
+        for (int v = 0; v < vectors; v++) __builtin_memcpy(&row[v], b + v * width, sizeof(V));
+        if (copy) {
+#pragma GCC unroll 2
+            for (int v = 0; v < vectors; v++, copy += width) {
+                __builtin_memcpy(copy, &row[v], sizeof(V));
+                __builtin_prefetch(b + v * width + 6 * b_step);  // too far apart for the hardware to foresee
+            }
+        }
+#pragma GCC unroll 16
+        for (int r = 0; r < rows; r++) {
+            const V value = (along_k ? a[r * a_step] : a[r]) - V{};  // broadcast
+#pragma GCC unroll 2
+            for (int v = 0; v < vectors; v++) sums[r][v] += value * row[v];
         }
         a += along_k ? 1 : a_step;
         b += b_step;
     }
+    Vec<T> sum[rows][vectors] = {};
+#pragma GCC unroll 16
+    for (int r = 0; r < rows; r++)
+#pragma GCC unroll 2
+        for (int v = 0; v < vectors; v++) __builtin_memcpy(&sum[r][v], &sums[r][v], sizeof(V));
     const long last = columns - (vectors - 1) * L;  // columns in the last vector
     const auto count = [&](int v) { return v < vectors - 1 ? L : last; };
     if (epilogue.accumulate) {
@@ -83,17 +104,30 @@ void tile(long k, const T* a, long a_step, const T* b, long b_step, T* c, long l
 }
 
 template <class T>
-using Tile = void (*)(long k, const T* a, long a_step, const T* b, long b_step, T* c, long ldc, long columns,
-                      Epilogue<T> epilogue);
+struct Tile {
+    void (*kernel)(long, const T*, long, const T*, long, T*, long, long, const Epilogue<T>&, T*);
+    void operator()(long k, const T* a, long a_step, const T* b, long b_step, T* c, long ldc, long columns,
+                    const Epilogue<T>& epilogue, T* copy = nullptr) const {
+        kernel(k, a, a_step, b, b_step, c, ldc, columns, epilogue, copy);
+    }
+};
+
+// Lanes of half and of a quarter of a vector, but 16 bytes at least.
+template <class T>
+inline constexpr int half_lanes = std::max<int>(lanes<T> / 2, 16 / sizeof(T));
+template <class T>
+inline constexpr int quarter_lanes = std::max<int>(lanes<T> / 4, 16 / sizeof(T));
 
 // The kernel for `rows` in 1 .. MR and `columns` in 1 .. NR; each height has its own, so edges cost what
 // they contain.
 template <class T, bool along_k = false>
 inline Tile<T> tile_of(long rows, long columns) {
     static constexpr auto kernels = []<int... r>(std::integer_sequence<int, r...>) {
-        return std::array<std::array<Tile<T>, 2>, MR>{{{tile<T, r + 1, 1, along_k>, tile<T, r + 1, 2, along_k>}...}};
+        return std::array<std::array<decltype(Tile<T>::kernel), 4>, MR>{
+            {{tile<T, r + 1, 1, quarter_lanes<T>, along_k>, tile<T, r + 1, 1, half_lanes<T>, along_k>,
+              tile<T, r + 1, 1, lanes<T>, along_k>, tile<T, r + 1, 2, lanes<T>, along_k>}...}};
     }(std::make_integer_sequence<int, MR>{});
-    return kernels[rows - 1][columns > lanes<T>];
+    return {kernels[rows - 1][(columns > quarter_lanes<T>) + (columns > half_lanes<T>) + (columns > lanes<T>)]};
 }
 
 // The kernel for packed panels.
@@ -172,6 +206,7 @@ inline void pack_panel(T* packed, long width, const T* data, long line_stride, l
 #pragma GCC unroll 16
             for (int j = 0; j < L; j++)
                 block[j] = i + j < count ? load_some(data + (i + j) * line_stride + p, depth) : Vec<T>{};
+            for (int j = 0; j < std::min<long>(L, count - i); j++) __builtin_prefetch(data + (i + j) * line_stride + p + 4 * L);
             transpose<T>(block);
             for (int q = 0; q < depth; q++) store(packed + (p + q) * width + i, block[q]);
         }

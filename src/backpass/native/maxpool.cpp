@@ -41,7 +41,8 @@ struct Best {
     }
 };
 
-// The first `count` lanes; whole vectors where there is room.
+// The first `count` lanes; whole vectors where there is room.  Rows are written in the order of memory, and what a vector
+// writes beyond the end of one is written over by the next: `count` is what is left of the plane.
 template <class T, class Index>
 inline void save(const Best<T>& best, T* out, Index* argmax, long count) {
     const auto places = __builtin_convertvector(best.place, typename IndexVector<T, Index>::type);
@@ -56,9 +57,9 @@ inline void save(const Best<T>& best, T* out, Index* argmax, long count) {
     move_some<lanes<T> / 2>(argmax, values, count);
 }
 
-// Windows of 2 x 2 side by side, the usual ones, straight from the image.
+// Windows of 2 x 2 side by side, the usual ones, straight from the image; `room` for that many outputs from this row on.
 template <class T, class Index>
-void halve_row(T* out, Index* argmax, const T* first, const T* second, long OW) {
+void halve_row(T* out, Index* argmax, const T* first, const T* second, long OW, long room) {
     constexpr int L = lanes<T>;
     constexpr auto each = std::make_index_sequence<lanes<T>>{};
     for (long v = 0; v < OW; v += L) {
@@ -71,15 +72,35 @@ void halve_row(T* out, Index* argmax, const T* first, const T* second, long OW) 
         best.meet(odd, 1);
         best.meet(even2, 2);
         best.meet(odd2, 3);
-        save(best, out + v, argmax ? argmax + v : nullptr, OW - v);
+        save(best, out + v, argmax ? argmax + v : nullptr, room - v);
     }
 }
+
+// The only window of an image without zeros around: it lies in memory as the image does.
+inline bool is_whole(const Window& k, long H, long W) { return k.HH == H && k.WW == W && !k.top && !k.left; }
 
 template <class T, class Index>
 void pool(Array<T> out, Array<Index> argmax, Array<const T> x, const Window& k) {
     constexpr int L = lanes<T>;
     const long H = x.shape[2], W = x.shape[3], OH = out.shape[2], OW = out.shape[3];
     const bool halves = k.HH == 2 && k.WW == 2 && k.stride_y == 2 && k.stride_x == 2 && !k.top && !k.left;
+    if (is_whole(k, H, W)) {
+        planes(out.size(), H * W, [&](long begin, long end) {
+            for (long p = begin; p < end; p++) {
+                const T* const from = x.data + p * H * W;
+                T best = from[0];
+                long place = 0;
+                for (long t = 1; t < H * W; t++) {
+                    const bool wins = !(from[t] <= best) && best == best;  // larger or a NaN; a NaN stays
+                    best = wins ? from[t] : best;
+                    place = wins ? t : place;
+                }
+                out[p] = best;
+                if (argmax) argmax[p] = static_cast<Index>(place);
+            }
+        });
+        return;
+    }
     const ConvSizes sizes{x.shape[0], x.shape[1], H, W, x.shape[1], k.HH, k.WW, OH, OW, k.stride_y, k.stride_x, 1, 1,
                           k.top, k.left, x.shape[1], 1, 1};
     const Plane<T> layout(sizes);
@@ -99,9 +120,10 @@ void pool(Array<T> out, Array<Index> argmax, Array<const T> x, const Window& k) 
             if (!halves) layout.fill(plane, from);
             for (long y = 0; y < OH; y++) {
                 const long at = (p * OH + y) * OW;
+                const long room = (OH - y) * OW;
                 Index* const places = argmax ? argmax.data + at : nullptr;
                 if (halves) {
-                    halve_row(out.data + at, places, from + 2 * y * W, from + (2 * y + 1) * W, OW);
+                    halve_row(out.data + at, places, from + 2 * y * W, from + (2 * y + 1) * W, OW, room);
                     continue;
                 }
                 const Count<T> first_row = static_cast<Count<T>>(std::max(0L, k.top - y * k.stride_y) * k.WW);
@@ -115,22 +137,23 @@ void pool(Array<T> out, Array<Index> argmax, Array<const T> x, const Window& k) 
                         meet_all(std::integral_constant<long, 9>{});  // the usual 3x3, unrolled
                     else
                         meet_all(k.HH * k.WW);
-                    save(best, out.data + at + v, places ? places + v : nullptr, OW - v);
+                    save(best, out.data + at + v, places ? places + v : nullptr, room - v);
                 }
             }
         }
     });
 }
 
-// A row of dout to the two rows of dx under it.
+// A row of dout to the two rows of dx under it, where there is `room` for that many elements; `more` can be read of argmax.
+// From the last vector to the first: what one writes beyond its row belongs to the next row, and is written after it.
 template <class T, class Index>
-void double_row(T* first, T* second, const T* dout, const Index* argmax, long OW) {
+void double_row(T* dx, long W, long room, const T* dout, const Index* argmax, long more, long OW) {
     constexpr int L = lanes<T>;
     constexpr auto each = std::make_index_sequence<lanes<T>>{};
-    for (long v = 0; v < OW; v += L) {
+    for (long v = (OW - 1) / L * L; v >= 0; v -= L) {
         const long rest = 2 * (OW - v);
         typename IndexVector<T, Index>::type places;
-        if (OW - v >= L) {
+        if (more - v >= L) {
             __builtin_memcpy(&places, argmax + v, sizeof(places));
         } else {
             Index values[L] = {};
@@ -139,11 +162,16 @@ void double_row(T* first, T* second, const T* dout, const Index* argmax, long OW
         }
         const auto place = __builtin_convertvector(places, Vec<Count<T>>);
         const Vec<T> d = load_some(dout + v, OW - v), none = {};
-        const auto [a0, a1] = join_pairs<T>(place == 0 ? d : none, place == 1 ? d : none, each);
-        const auto [b0, b1] = join_pairs<T>(place == 2 ? d : none, place == 3 ? d : none, each);
-        store_some(first + 2 * v, a0, rest), store_some(first + 2 * v + L, a1, rest - L);
-        store_some(second + 2 * v, b0, rest), store_some(second + 2 * v + L, b1, rest - L);
+        const auto put = [&](T* row, Count<T> left) {
+            const auto [a, b] = join_pairs<T>(place == left ? d : none, place == left + 1 ? d : none, each);
+            const long left_over = room - (row - dx) - 2 * v;
+            store_some(row + 2 * v, a, left_over);
+            if (rest > L) store_some(row + 2 * v + L, b, left_over - L);
+        };
+        put(dx, 0);
+        put(dx + W, 2);
     }
+    if (W % 2) dx[W - 1] = dx[2 * W - 1] = 0;
 }
 
 template <class T, class Index>
@@ -151,6 +179,13 @@ void unpool(Array<T> dx, Array<const T> dout, Array<const Index> argmax, const W
     if (!dx) return;  // the first layer of a net needs none
     const long H = dx.shape[2], W = dx.shape[3], OH = dout.shape[2], OW = dout.shape[3];
     const bool halves = k.HH == 2 && k.WW == 2 && k.stride_y == 2 && k.stride_x == 2 && !k.top && !k.left;
+    if (is_whole(k, H, W)) {
+        planes(dout.size(), H * W, [&](long begin, long end) {
+            fill_zero(dx.data + begin * H * W, (end - begin) * H * W);
+            for (long p = begin; p < end; p++) dx[p * H * W + argmax[p]] = dout[p];
+        });
+        return;
+    }
     const ConvSizes sizes{dx.shape[0], dx.shape[1], H, W, dx.shape[1], k.HH, k.WW, OH, OW, k.stride_y, k.stride_x, 1, 1,
                           k.top, k.left, dx.shape[1], 1, 1};
     const Plane<T> layout(sizes);
@@ -164,9 +199,7 @@ void unpool(Array<T> dx, Array<const T> dout, Array<const Index> argmax, const W
             if (halves) {  // every element of dx in one window, or in none at the border
                 for (long y = 0; y < OH; y++) {
                     const long at = (plane * OH + y) * OW;
-                    T *const first = to + 2 * y * W, *const second = first + W;
-                    double_row(first, second, dout.data + at, argmax.data + at, OW);
-                    if (W % 2) first[W - 1] = second[W - 1] = 0;
+                    double_row(to + 2 * y * W, W, (H - 2 * y) * W, dout.data + at, argmax.data + at, dout.size() - at, OW);
                 }
                 if (H % 2) std::fill(to + (H - 1) * W, to + H * W, T(0));
                 continue;

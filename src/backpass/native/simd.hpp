@@ -19,9 +19,9 @@ inline constexpr int vector_bytes = 32;
 inline constexpr int vector_bytes = 16;
 #endif
 
-template <class T>
+template <class T, int bytes = vector_bytes>
 struct VectorOf {
-    typedef T type __attribute__((vector_size(vector_bytes)));
+    typedef T type __attribute__((vector_size(bytes)));
 };
 
 template <class T>

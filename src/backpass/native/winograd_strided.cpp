@@ -38,7 +38,8 @@ constexpr long all_products = products * products, all_sums = sums * sums, all_w
 constexpr int taps = 9;
 constexpr long step = inputs - 1;  // lines of the image from one tile to the next
 
-// Bytes of V in a block, and the most tiles.
+// Bytes of V in a block, and the most tiles.  U, which every block reads, may be larger than the second cache: V then gets a
+// sixth of its size, so that U is read less often.
 constexpr long block_bytes = 512 << 10, most_tiles = 4 * MR;
 
 template <class T>
@@ -56,8 +57,8 @@ struct Layout {
         pitch = std::max(step * cols + 1, s.left + s.W);
         C_stride = odd_vectors<T>(s.C);
         F_stride = odd_vectors<T>(s.F);
-        const long tile_bytes = all_products * C_stride * static_cast<long>(sizeof(T));
-        const long wanted = std::clamp<long>(block_bytes / tile_bytes, MR, most_tiles);
+        const long size = sizeof(T), tile_bytes = all_products * C_stride * size, U_bytes = all_weights * s.C * s.F * size;
+        const long wanted = std::clamp<long>(std::max(block_bytes, U_bytes / 6) / tile_bytes, MR, most_tiles);
         block_rows = std::min(std::max(1L, (wanted + cols / 2) / cols), s.N * rows);
         V_plane = odd_vectors<T>(block_rows * cols * C_stride);
         M_plane = odd_vectors<T>(block_rows * cols * F_stride);
