@@ -7,6 +7,8 @@
 //
 // Each function works lane by lane on vectors.  Going back takes the transposed matrices, A, B and Gᵀ.
 #pragma once
+#include <type_traits>
+
 #include "simd.hpp"
 
 namespace backpass::winograd {
@@ -92,11 +94,22 @@ inline void output_back(const V (&g)[2], V (&o)[6]) {
     o[5] = g[1];
 }
 
+// Fractions as factors: a division takes ten times as long.
+template <class V>
+inline constexpr auto one = std::remove_cvref_t<decltype(V{}[0])>(1);
+template <class V>
+inline constexpr auto sixth = one<V> / 6;
+template <class V>
+inline constexpr auto twelfth = one<V> / 12;
+template <class V>
+inline constexpr auto twenty_fourth = one<V> / 24;
+
 // G g
 template <class V>
 inline void filter(const V (&g)[3], V (&o)[6]) {
-    const V ends = (g[0] + g[2]) / 6, middle = g[1] / 6, ends2 = g[0] / 24 + g[2] / 6, middle2 = g[1] / 12;
-    o[0] = g[0] / 4;
+    const V ends = sixth<V> * (g[0] + g[2]), middle = sixth<V> * g[1];
+    const V ends2 = twenty_fourth<V> * g[0] + sixth<V> * g[2], middle2 = twelfth<V> * g[1];
+    o[0] = one<V> / 4 * g[0];
     o[1] = -ends - middle;
     o[2] = middle - ends;
     o[3] = ends2 + middle2;
@@ -106,8 +119,9 @@ inline void filter(const V (&g)[3], V (&o)[6]) {
 
 template <class V>
 inline void filter(const V (&g)[4], V (&o)[6]) {
-    const V even = (g[0] + g[2]) / 6, odd = (g[1] + g[3]) / 6, even2 = g[0] / 24 + g[2] / 6, odd2 = g[1] / 12 + g[3] / 3;
-    o[0] = g[0] / 4;
+    const V even = sixth<V> * (g[0] + g[2]), odd = sixth<V> * (g[1] + g[3]);
+    const V even2 = twenty_fourth<V> * g[0] + sixth<V> * g[2], odd2 = twelfth<V> * (g[1] + 4 * g[3]);
+    o[0] = one<V> / 4 * g[0];
     o[1] = -even - odd;
     o[2] = odd - even;
     o[3] = even2 + odd2;
@@ -117,9 +131,9 @@ inline void filter(const V (&g)[4], V (&o)[6]) {
 
 template <class V>
 inline void filter(const V (&g)[5], V (&o)[6]) {
-    const V even = (g[0] + g[2] + g[4]) / 6, odd = (g[1] + g[3]) / 6;
-    const V even2 = g[0] / 24 + g[2] / 6 + g[4] * 2 / 3, odd2 = g[1] / 12 + g[3] / 3;
-    o[0] = g[0] / 4;
+    const V even = sixth<V> * (g[0] + g[2] + g[4]), odd = sixth<V> * (g[1] + g[3]);
+    const V even2 = twenty_fourth<V> * g[0] + sixth<V> * g[2] + 4 * (sixth<V> * g[4]), odd2 = twelfth<V> * (g[1] + 4 * g[3]);
+    o[0] = one<V> / 4 * g[0];
     o[1] = -even - odd;
     o[2] = odd - even;
     o[3] = even2 + odd2;
@@ -131,24 +145,26 @@ inline void filter(const V (&g)[5], V (&o)[6]) {
 template <class V>
 inline void filter_back(const V (&u)[6], V (&o)[3]) {
     const V sum = u[1] + u[2], sum2 = u[3] + u[4];
-    o[0] = u[0] / 4 - sum / 6 + sum2 / 24;
-    o[1] = (u[2] - u[1]) / 6 + (u[3] - u[4]) / 12;
-    o[2] = (sum2 - sum) / 6 + u[5];
+    o[0] = one<V> / 4 * u[0] - sixth<V> * sum + twenty_fourth<V> * sum2;
+    o[1] = sixth<V> * (u[2] - u[1]) + twelfth<V> * (u[3] - u[4]);
+    o[2] = sixth<V> * (sum2 - sum) + u[5];
 }
 
 template <class V>
 inline void filter_back(const V (&u)[6], V (&o)[4]) {
-    const V sum = u[1] + u[2], sum2 = u[3] + u[4], difference = (u[2] - u[1]) / 6, difference2 = (u[3] - u[4]) / 12;
-    o[0] = u[0] / 4 - sum / 6 + sum2 / 24;
+    const V sum = u[1] + u[2], sum2 = u[3] + u[4], difference = sixth<V> * (u[2] - u[1]);
+    const V difference2 = twelfth<V> * (u[3] - u[4]);
+    o[0] = one<V> / 4 * u[0] - sixth<V> * sum + twenty_fourth<V> * sum2;
     o[1] = difference + difference2;
-    o[2] = (sum2 - sum) / 6;
+    o[2] = sixth<V> * (sum2 - sum);
     o[3] = difference + 4 * difference2 + u[5];
 }
 
 template <class V>
 inline void filter_back(const V (&u)[6], V (&o)[5]) {
-    const V sum = (u[1] + u[2]) / 6, difference = (u[2] - u[1]) / 6, sum2 = (u[3] + u[4]) / 24, difference2 = (u[3] - u[4]) / 24;
-    o[0] = u[0] / 4 - sum + sum2;
+    const V sum = sixth<V> * (u[1] + u[2]), difference = sixth<V> * (u[2] - u[1]);
+    const V sum2 = twenty_fourth<V> * (u[3] + u[4]), difference2 = twenty_fourth<V> * (u[3] - u[4]);
+    o[0] = one<V> / 4 * u[0] - sum + sum2;
     o[1] = difference + 2 * difference2;
     o[2] = 4 * sum2 - sum;
     o[3] = difference + 8 * difference2;
