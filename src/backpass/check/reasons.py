@@ -87,7 +87,10 @@ def cause_by_value(
         if leaf is not None:
             targets.append((leaf, first.site.name or f"d{leaf}", value, measured.true[leaf], first))
         elif (first.node is not None and first.node.shape == np.shape(value)) or first.node is not None:
-            targets.append(("", first.site.name, value, truth.full(first.node), first))
+            name = first.site.name
+            if first.site.kind == "argument":
+                name += f", as {first.events[0].site.function.rpartition('.')[2]} gets it,"
+            targets.append(("", name, value, truth.full(first.node), first))
     targets += [
         (leaf, f"d{leaf}", yours[leaf], measured.true[leaf], None)
         for leaf in wrong
