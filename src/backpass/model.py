@@ -603,7 +603,7 @@ class Model:
         layer              output                 parameters  runs as
         """
         rows = [("layer", "output", "parameters", "runs as")]
-        fused = {u.last for u in units_of(self.layers, fuse=self.kernels) if u.fusion}
+        fused = {j for u in units_of(self.layers, fuse=self.kernels) for j in range(u.first + 1, u.last + 1)}
         for i, (layer, (x, d)) in enumerate(zip(self.layers, self._declare(batch), strict=True)):
             rows.append(self._summary_row(f"{i} {type(layer).__name__}", layer, x, d, fused=i in fused))
             inner = layer.parts(x)
@@ -671,7 +671,7 @@ def _fused_parts(parts: Sequence[tuple[str, Layer, Shape]]) -> set[str]:
     found: set[str] = set()
     for chain in dict.fromkeys(name.rpartition(".")[0] for name, _, _ in parts):
         inner = [(name, layer) for name, layer, _ in parts if name.rpartition(".")[0] == chain]
-        found |= {inner[u.last][0] for u in units_of([layer for _, layer in inner]) if u.fusion}
+        found |= {inner[j][0] for u in units_of([layer for _, layer in inner]) for j in range(u.first + 1, u.last + 1)}
     return found
 
 

@@ -26,6 +26,8 @@ MORE_CASES = [
     (bp.Conv(18, 2, padding=0), (70, 5, 2, 2)),  # one output pixel: blocks of many images
     (bp.Conv(17, 3, stride=2, padding=1), (40, 6, 5, 5)),
     (bp.Conv(64, 1, padding=0), (3, 64, 12, 11)),
+    (bp.Conv(30, 1), (9, 70, 32, 32)),  # images whose rows clash in the cache
+    (bp.Conv(70, 1, groups=2), (5, 60, 8, 9)),
     (bp.Conv(36, 3, groups=18), (4, 18, 20, 21)),
     (bp.Conv(20, 5, groups=20, stride=3, padding=2), (3, 20, 16, 31)),
     *(

@@ -84,7 +84,10 @@ def test_kernel_is_reference(layer, x_shape, dtype):
 
 
 @needs_kernels
-@pytest.mark.parametrize("layer", [bp.MaxPool(2), bp.MaxPool(3, stride=1, padding=1), bp.MaxPool((17, 16), stride=1)])
+@pytest.mark.parametrize(
+    "layer",
+    [bp.MaxPool(2), bp.MaxPool(3, stride=1, padding=1), bp.MaxPool((17, 16), stride=1), bp.MaxPool((19, 18))],
+)
 @pytest.mark.parametrize("kernels", [True, False])
 def test_ties_nan_and_infinity(layer, kernels):
     """The first maximum wins, a NaN wins over all, and the padding loses even against minus infinity."""

@@ -79,26 +79,29 @@ class Training:
 
         self.case, self.model = case, case.model(dropout=dropout, kernels=kernels, dtype=dtype)
         self.plan = plan = self.model.plan(case.batch, input_gradient=False)
-        self.x, y = case.data()
+        x, y = case.data()
+        x = x.astype(dtype)
         self.first = self.model.params.copy()
         self.loss, self.control = np.zeros(1), np.array([case.optimizer.lr, 0.0, 1.0, 0.0])
         self.slots = case.optimizer.new_slots(self.model.params)
         loss = SoftmaxLoss()
-        if self.model.kernels:
+        if self.model.kernels:  # a batch has to come from somewhere: a Trainer gathers it from the data set
+            batch = (np.arange(len(x)), np.zeros(x.shape[1:], dtype), np.ones(x.shape[1:], dtype))
+            fill: Any = native.gather_reals(plan.x, x, *batch)
             loss_call = loss.kernel(self.loss, plan.dscores, plan.scores, y, None)
             update: Any = case.optimizer.kernel
         else:
+            fill = partial(plan.x.__setitem__, ..., x)
             loss_call = partial(self._reference_loss, loss, y)
             update = partial(partial, case.optimizer.reference_step)
         change = update(self.model.params, self.model.grads, self.slots, self.control, case.optimizer.options("weight"))
-        self.program = native.Program([*plan.forward, loss_call, *plan.backward, change, *plan.update])
+        self.program = native.Program([fill, *plan.forward, loss_call, *plan.backward, change, *plan.update])
 
     def _reference_loss(self, loss: Any, y: Array) -> None:
         self.loss[0], self.plan.dscores[...] = loss.reference(self.plan.scores, y, None)
 
     def step(self) -> None:
         """Make a step."""
-        self.plan.x[...] = self.x  # a batch has to come from somewhere: one copy
         self.model.step += 1
         self.control[1] += 1
         self.program.run()

@@ -11,6 +11,7 @@ from backpass.check.causes import CAUSES
 from backpass.check.findings import exception_finding, has_wrong
 from backpass.check.inputs import Variant
 from backpass.check.instrument import Program, line_with, relative_path
+from backpass.check.recorder import contents, same_contents
 from backpass.check.report import Finding, Report
 from backpass.check.subject import Layer, call_with, fresh, stems
 
@@ -58,12 +59,15 @@ def examine_behaviour(
     upstream = [np.array(d) for d in layer.upstream]
     rest = result[layer.binding.outputs :] if isinstance(result, tuple) else ()
     cached = [a for i, c in enumerate(rest) for a in arrays_in(c, "cache" if len(rest) == 1 else f"cache {i + 1}")]
-    watched = [("dout" if len(upstream) == 1 else f"upstream gradient {i + 1}", d) for i, d in enumerate(upstream)]
+    watched: list[tuple[str, Any]] = [
+        ("dout" if len(upstream) == 1 else f"upstream gradient {i + 1}", d) for i, d in enumerate(upstream)
+    ]
     names = {id(a): k for k, a in given}
     cached = [(label, a) for label, a in cached if not _is_room_for_a_gradient(label, rest)]
     watched += [(f"{names[id(a)]} (through the cache)" if id(a) in names else label, a) for label, a in cached]
     watched += [(k, a) for k, a in given if all(a is not w for _, w in watched)]
-    before = [np.array(a) for _, a in watched]
+    watched += [("the cache", c) for c in rest if isinstance(c, list | dict)]
+    before = [contents(a) for _, a in watched]
     layer.randomness.rewind(1)
     with program.watched("ticks"):
         recorder.reset(watch=[a for _, a in watched])
@@ -107,11 +111,7 @@ def _report_mutation(
     before: list[Any],
     changed: list[tuple[int, str, int]],
 ) -> bool:
-    damaged = [
-        i
-        for i, ((_, a), old) in enumerate(zip(arrays, before, strict=True))
-        if not np.array_equal(a, old, equal_nan=True)
-    ]
+    damaged = [i for i, ((_, a), old) in enumerate(zip(arrays, before, strict=True)) if not same_contents(a, old)]
     if not damaged:
         return False
     places = {i: (path, line) for i, path, line in reversed(changed)}

@@ -132,6 +132,12 @@ def _of_shape(name: str, v: Array, t: Array) -> Cause | None:
                 summed = v.sum(axis=axes, keepdims=kept)
                 if summed.size == t.size and relative_error(summed.reshape(t.shape), t) < FITS:
                     return Cause("missing_sum", f"{shapes}; summed over {_axes(axes)} it is right", 0.5)
+    if v.size == 0:
+        return Cause("window", f"{name} is empty: what is cut out holds nothing, look at the bounds", 0.5)
+    if v.size > t.size and (start := _part_of(t, v)) is not None:
+        return Cause("shape", f"{shapes}; the part that begins at {start} is right: the border is not cut off", 0.5)
+    if v.size < t.size and (start := _part_of(v, t)) is not None:
+        return Cause("shape", f"{shapes}; it is right but for what is cut off", 0.5)
     if v.size < t.size:
         for axes in _axis_choices(t.ndim):
             summed = t.sum(axis=axes)
@@ -175,13 +181,14 @@ def _of_value(name: str, v: Array, t: Array, context: Context) -> Cause | None:
     for other, true in context.others.items():
         if true.shape == v.shape and relative_error(v, true) < FITS:
             return Cause("return_order", f"{name} holds what {other} should be", 0.8)
-    for u in context.upstream:
-        if (
-            np.ndim(u) == v.ndim + 1
-            and np.shape(u)[1:] == v.shape
-            and any(relative_error(v, part) < 1e-12 for part in u)
-        ):
-            return Cause("missing_sum", f"{name} is the gradient of one sample only", 0.8)
+    for u in map(np.asarray, context.upstream):
+        all_of_it = abs(float(u.sum() - t.sum())) < FITS * float(np.abs(u).sum())
+        if u.dtype.kind == "f" and v.size > 1 and u.size > v.size and all_of_it and np.isin(v, u).all():
+            return Cause(
+                "missing_sum",
+                f"{name} holds {v.size} of the {u.size} numbers of the upstream gradient, not their sums",
+                0.8,
+            )
     hypotheses = (
         _elementwise,
         _regularised,
@@ -189,6 +196,7 @@ def _of_value(name: str, v: Array, t: Array, context: Context) -> Cause | None:
         _shifted,
         _rearranged,
         _slopes,
+        _unmasked,
         _softmax,
         _averaged,
         _term,
@@ -247,18 +255,30 @@ def _at_the_label(name: str, v: Array, t: Array, context: Context) -> Cause | No
 
 
 def _shifted(name: str, v: Array, t: Array, context: Context) -> Cause | None:
-    """Whether one picture is the other one shifted by a few pixels."""
+    """Whether one array is the other one shifted by a few places."""
     del context
-    if v.ndim != 4 or min(v.shape[2:]) < 3:
+    steps = [(0, 1, -1, 2, -2, 3, -3) if size > 3 else (0,) for size in v.shape]
+    if v.ndim > 2:
+        steps[0] = (0,)  # a batch is not shifted
+    for step in itertools.product(*steps):
+        if not any(step) or sum(map(bool, step)) > 2:
+            continue
+        here = tuple(slice(max(k, 0), n + min(k, 0)) for k, n in zip(step, v.shape, strict=True))
+        there = tuple(slice(max(-k, 0), n + min(-k, 0)) for k, n in zip(step, v.shape, strict=True))
+        if v[here].any() and np.ptp(t[there]) > 0 and relative_error(v[here], t[there]) < FITS:
+            words = " and ".join(f"{k} along axis {axis}" for axis, k in enumerate(step) if k)
+            return Cause("window", f"{name} is shifted by {words}", 0.8)
+    return None
+
+
+def _part_of(small: Array, large: Array) -> tuple[int, ...] | None:
+    """Return where in a larger array a smaller one lies, or None."""
+    if small.ndim != large.ndim or small.size < 2 or any(a > b for a, b in zip(small.shape, large.shape, strict=True)):
         return None
-    height, width = v.shape[2:]
-    for rows in (0, 1, -1, 2, -2):
-        for columns in (0, 1, -1, 2, -2):
-            if (rows or columns) and abs(rows) < height and abs(columns) < width:
-                a = v[:, :, max(rows, 0) : height + min(rows, 0), max(columns, 0) : width + min(columns, 0)]
-                b = t[:, :, max(-rows, 0) : height + min(-rows, 0), max(-columns, 0) : width + min(-columns, 0)]
-                if a.any() and relative_error(a, b) < FITS:
-                    return Cause("window", f"{name} is shifted by {rows} rows and {columns} columns", 0.8)
+    for start in itertools.product(*(range(b - a + 1) for a, b in zip(small.shape, large.shape, strict=True))):
+        at = tuple(slice(k, k + a) for k, a in zip(start, small.shape, strict=True))
+        if relative_error(large[at], small) < FITS:
+            return start
     return None
 
 
@@ -303,7 +323,8 @@ def _slopes(name: str, v: Array, t: Array, context: Context) -> Cause | None:
             if (v[s == 0] != 0).any() or (t[r == 0] != 0).any():
                 continue  # the zeros of the two only hide the difference
             if right.startswith("the mask") and not used:
-                return Cause("mask", f"{name} should be zero where {right_at} is not positive", 1.0)
+                key = "mask" if re.search(r"[<>]|mask|where", context.code) else "mask_missing"
+                return Cause(key, f"{name} should be zero where {right_at} is not positive", 1.0)
             if not right and used.startswith("the slope") and used_at in context.parameters:
                 sentence = f"{name} is the gradient of what {used_at} was computed from, not of {used_at} itself"
                 return Cause("function", sentence, 1.0)
@@ -311,10 +332,23 @@ def _slopes(name: str, v: Array, t: Array, context: Context) -> Cause | None:
                 return Cause("extra_factor", f"{name} is multiplied by {used.format(used_at)}, once too often", 1.0)
             if not used:
                 return Cause("missing_factor", f"{name} lacks {right.format(right_at)}", 1.0)
-            key = "wrong_variable" if used == right else "function"
+            alike = used == right or {used, right} == {"{0}", "1 - {0}"}
+            key = "wrong_variable" if alike else "function"
             sentence = f"{name} is multiplied by {used.format(used_at)}, but should be by {right.format(right_at)}"
             return Cause(key, sentence, 1.3)
     return None
+
+
+def _unmasked(name: str, v: Array, t: Array, context: Context) -> Cause | None:
+    """T is V at some elements, and zero at the others."""
+    near = FITS * float(np.abs(t).max())
+    zero = t == 0
+    if not zero.any() or zero.all() or (v[zero] == 0).all() or np.abs(v - t)[~zero].max() > near:
+        return None
+    key = "mask" if re.search(r"[<>]|mask|where", context.code) else "mask_missing"
+    return Cause(
+        key, f"{name} should be zero in {int((zero & (v != 0)).sum())} of {v.size} elements, and is right else", 1.0
+    )
 
 
 def _softmax(name: str, v: Array, t: Array, context: Context) -> Cause | None:
@@ -477,7 +511,7 @@ def _elementwise(name: str, v: Array, t: Array, context: Context) -> Cause | Non
     """V = T times a power of something that has a name."""
     for text, value in context.arrays.items():
         a = np.asarray(value)
-        if a.dtype.kind not in "fb" or a.ndim == 0:
+        if a.dtype.kind not in "fb" or a.ndim == 0 or np.array_equal(a, v):
             continue
         a = a.astype(np.float64)
         for view in _broadcast(a, v.shape):

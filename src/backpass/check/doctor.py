@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
+import re
 import time
+import traceback
 from collections.abc import Callable
 from functools import partial
 from typing import Any
@@ -12,17 +15,19 @@ from numpy.typing import NDArray
 
 from backpass.check import numeric
 from backpass.check.causes import CAUSES, Cause, explain
+from backpass.check.edits import Scope
 from backpass.check.instrument import reachable, relative_path
 from backpass.check.locate import Key, Location, Truth, Verdict, backward_events, judge, locate
 from backpass.check.marks import mark
-from backpass.check.measure import Measured, quiet
+from backpass.check.measure import Measured, gradients_are_right, quiet
 from backpass.check.reasons import cause_by_value, context_of, gradients_of
-from backpass.check.recorder import Event, is_real
+from backpass.check.recorder import Event, Site, is_real
 from backpass.check.repair import Repair, search
 from backpass.check.report import Finding, Report
 from backpass.check.scope import candidates_of, scope_of
 from backpass.check.solve import solve_for
 from backpass.check.subject import Layer, Subject, stems
+from backpass.check.windows import other_windows
 
 Array = NDArray[np.float64]
 
@@ -95,8 +100,55 @@ def _find_faults(subject: Subject, measured: Measured, report: Report, budget_s:
             wrong, yours, overrides = _with_fault_removed(
                 subject, measured, truth, fault, overrides, finding, wrong, yours
             )
-            if not wrong or fault is None:
+            if not wrong or fault is None or time.thread_time() - started > budget_s:
                 break
+
+
+def explain_exception(subject: Subject, error: Exception, finding: Finding, budget_s: float) -> None:
+    """Look for an edit of the line that raised with which all gradients come out right; it is then the cause."""
+    program = subject.program
+    places = [f for f in traceback.extract_tb(error.__traceback__) if f.filename in program.files]
+    if not places:
+        return
+    path, line = places[-1].filename, places[-1].lineno or 0
+    function = program.function_at(path, line)
+    source = program.source(function) if function is not None else None
+    if source is None:
+        return
+    with quiet():
+        events = _events_until(subject)
+        site = Site(0, "assign", "", path, line, source[1].name, False)
+        anchor = Verdict(site, "wrong", len(events), [])
+        scope = scope_of(subject, events, [], anchor)
+        moving = _gradient_names(scope)
+        scope.gradients |= moving
+        location = Location([anchor], anchor, [])
+        candidates = candidates_of(program, location, scope, set())
+
+        def outcome() -> set[str]:
+            return {"all"} if gradients_are_right(subject) else set()
+
+        repairs = search(program, candidates, outcome, set(), {"all"}, budget_s)
+    if repairs:
+        edit = repairs[0].edit
+        finding.cause, finding.fix = edit.key, edit.text
+        finding.message += f"  ->  {CAUSES[edit.key]}"
+
+
+def _events_until(subject: Subject) -> list[Event]:
+    """Return what a backward computes until it raises."""
+    recorder = subject.program.recorder
+    with subject.program.watched("values"):
+        with contextlib.suppress(Exception):
+            subject.backward(lambda: recorder.reset(record=True))
+        events = recorder.events or []
+        recorder.reset()
+    return events
+
+
+def _gradient_names(scope: Scope) -> set[str]:
+    """Names that look like those of gradients."""
+    return {n for n in scope.arrays if re.match(r"^(d|g|grad|delta|dout|upstream)", n)}
 
 
 def _nothing() -> None:
@@ -181,30 +233,47 @@ def _decide(
     first = location.first_wrong
     anchor = first or location.suspects[-1]
     scope = scope_of(subject, events, location.verdicts, anchor)
-    candidates = candidates_of(program, location, scope)
+    given = {(n.path, n.line) for n in truth.nodes if n.moves_loss} if subject.joint else set()
+    cause = cause_by_value(subject, truth, measured, first, wrong, yours)
+    candidates = candidates_of(program, location, scope, given)
+    if cause is not None and cause.cost <= 1:  # what the values say is tried first
+        for _, _, edit in candidates:
+            edit.cost -= 0.3 * (edit.key == cause.key)
+    if cause is not None and cause.cost <= 0.3:
+        budget_s = min(budget_s, 1.5)  # the cause is known; an edit would only say what to write
+    deadline = time.thread_time() + budget_s
     right_now = {leaf for leaf in measured.true if leaf not in wrong}
     edited = {function for function, _, _ in candidates}
     run: Callable[[], dict[str, Any]] = partial(subject.backward, _nothing)
     if isinstance(subject, Layer) and not edited & set(reachable([subject.forward])):
         run = subject.backward_again()
 
+    loss = subject.loss(subject.leaves) if subject.joint else 0.0
+
     def right_outputs() -> set[str]:
         got = run()
+        if subject.joint and abs(subject.seen - loss) > 1e-9 * max(1.0, abs(loss)):
+            return set()  # the loss is what it is; its gradient is at fault
         return {leaf for leaf, true in measured.true.items() if leaf in got and _equal(got[leaf], true)}
 
     repairs = search(
         program, candidates, right_outputs, right_now & set(measured.true), set(wrong), max(0.5, budget_s / 2)
     )
-    if not repairs or not repairs[0].complete:
+    called = first is not None and first.site.kind == "argument"  # what a helper is given: the call is at fault
+    if not called and (not repairs or not repairs[0].complete):
         # Nothing helps, or not everywhere, where the values are wrong; what they are made of may be the derivative of
         # something else.
-        wider = candidates_of(program, location, scope, wider=True)
+        wider = candidates_of(program, location, scope, given, wider=True)
         others = search(
-            program, wider, right_outputs, right_now & set(measured.true), set(wrong), max(0.5, budget_s / 2)
+            program,
+            wider,
+            right_outputs,
+            right_now & set(measured.true),
+            set(wrong),
+            max(0.3, min(budget_s / 2, deadline - time.thread_time())),
         )
         repairs = others if not repairs or (others and others[0].complete) else repairs
     chosen = repairs[0] if repairs else None
-    cause = cause_by_value(subject, truth, measured, first, wrong, yours)
     broken = _first_broken(events, [yours[o] for o in wrong])
     if broken is not None:
         kind, event = broken
@@ -224,6 +293,12 @@ def _decide(
             cause, anchor = solved
             first = anchor
             location.suspects = [anchor]
+    if chosen is None and broken is None and first is not None and (cause is None or cause.cost > 1.5):
+        moved = other_windows(program, truth, events, first)
+        if moved is not None:
+            cause, anchor = moved
+            first = anchor
+            location.suspects = [anchor]
     if chosen is None and cause is not None and cause.key == "return_order":
         swapped = _return_of(events, anchor, yours)
         if swapped is not None:
@@ -241,6 +316,9 @@ def _decide(
     fault = at_line[-1] if at_line else first
     source = program.files[path].lines if path in program.files else []
     code = source[line - 1].strip() if 0 < line <= len(source) else ""
+    if chosen is None and (cause is None or cause.key == "unknown") and (usual := _usual(code)) is not None:
+        found = cause.sentence if cause is not None else f"{_name_of(anchor, wrong)} is wrong"
+        cause = Cause(usual.key, f"{found}; what most often goes wrong in such a line", 3.0)
     key, message = _words(cause, chosen, anchor, wrong)
     name = (fault.site.name if fault is not None else "") or (f"d{wrong[0]}")
     finding = Finding(
@@ -317,7 +395,6 @@ _VAGUE = {
     "power",
     "mask",
     "window",
-    "overlap",
     "missing_term",
     "upstream_missing",
 }
@@ -340,9 +417,13 @@ _TELLING = {
 }
 
 
+def _name_of(anchor: Verdict, wrong: list[str]) -> str:
+    return f"d{anchor.leaf}" if anchor.leaf in wrong else anchor.site.name or gradients_of(wrong)
+
+
 def _words(cause: Cause | None, chosen: Repair | None, anchor: Verdict, wrong: list[str]) -> tuple[str, str]:
     """Return the cause's key and the sentence, from what the values and what the edits say."""
-    name = f"d{anchor.leaf}" if anchor.leaf in wrong else anchor.site.name or gradients_of(wrong)
+    name = _name_of(anchor, wrong)
     if chosen is None and cause is None:
         return "unknown", f"{name} is wrong"
     if chosen is None:
@@ -355,15 +436,42 @@ def _words(cause: Cause | None, chosen: Repair | None, anchor: Verdict, wrong: l
     return key, f"{sentence}  ->  {CAUSES[key]}"
 
 
+# What goes wrong in a line that does such a thing, where neither values nor edits say more; the first that fits.
+_USUAL: list[tuple[str, str]] = [
+    ("argmax", r"argmax|argmin|unravel_index|divmod"),
+    ("mask", r"[<>]=?|==|where\(|mask"),
+    ("transposed", r"\.T\b|transpose|swapaxes|moveaxis|rollaxis"),
+    ("window", r"\[[^\]]*[+-]?\w+ ?: ?[^\]]*\]|slice\("),
+    ("transposed", r"einsum|tensordot|reshape"),
+    ("axis", r"axis|keepdims|(sum|mean)\("),
+    ("transposed", r" @ |\.dot\(|matmul"),
+    ("power", r"\*\*|sqrt|square"),
+    ("function", r"(exp|log|tanh|cosh|sigmoid|sin|cos)\("),
+    ("missing_term", r" [+-] "),
+    ("missing_factor", r"[*/]"),
+]
+
+
+def _usual(code: str) -> Cause | None:
+    """Say what most often goes wrong in a line like this one."""
+    plain = re.sub(r"([\"']).*?\1", "''", code.split("#")[0])  # without texts
+    key = next((key for key, pattern in _USUAL if re.search(pattern, plain)), None)
+    return Cause(key, "", 3.0) if key else None
+
+
 def _tells_more(cause: Cause, edited: str, wrong: list[str]) -> bool:
     """Whether the values say more about the cause than the edit that puts them right."""
     if cause.key in ("keepdims", "shape"):
         return cause.cost <= 0.5  # the numbers are right, only their shape is not
-    if cause.key == "return_order" and len(wrong) == 1:
+    if cause.key == "missing_sum" and edited == "window":
+        return False
+    if cause.key == "return_order" and (len(wrong) == 1 or edited != "return_order"):
         return False  # in the wrong order there would be two wrong ones
     if edited == "operation":
         return cause.key in ("extra_factor", "missing_factor", "function", "power")
-    if edited == "missing_factor" and cause.key == "gamma_missing":
+    if edited == "missing_factor" and (
+        cause.key == "gamma_missing" or (cause.key, cause.cost) == ("upstream_missing", 0.2)
+    ):
         return True
     return cause.cost < 2 and edited in _VAGUE and cause.key in _TELLING
 

@@ -26,12 +26,18 @@ EPS = re.compile(r"^(eps|epsilon|e|'eps'|.*\['eps(ilon)?'\]|.*\.eps(ilon)?)$", r
 
 
 def is_mask(text: str, value: Any) -> bool:
-    """Whether a value switches others on and off: boolean, or called a mask.
+    """Whether a value switches others on and off: boolean, called a mask, or zero here and one other number there.
 
     >>> is_mask("kept", np.array([True, False])), is_mask("mask", np.ones(2)), is_mask("rstd", np.ones(2))
     (True, True, False)
+    >>> is_mask("route", np.array([0.0, 2.0, 2.0, 0.0]))
+    True
     """
-    return bool(MASK.search(text)) or np.asarray(value).dtype.kind == "b"
+    array = np.asarray(value)
+    if MASK.search(text) or array.dtype.kind == "b":
+        return True
+    numbers = np.unique(array) if array.dtype.kind == "f" and array.size > 3 else array[:0] if array.ndim else ()
+    return len(numbers) == 2 and 0 in numbers
 
 
 @dataclass
@@ -42,6 +48,9 @@ class Scope:
     scalars: dict[str, Any] = field(default_factory=dict)
     gradients: set[str] = field(default_factory=set)
     indices: set[str] = field(default_factory=set)  # arrays of whole numbers: labels, positions
+    upstream: set[str] = field(default_factory=set)  # the names of the upstream gradients
+    linear: bool = True  # whether the statement at hand mentions a gradient already
+    values: dict[int, Any] = field(default_factory=dict)  # the value of each expression, by its node's key
     sizes: dict[str, int] = field(default_factory=dict)
     problem: dict[str, int] = field(default_factory=dict)  # N, C, N*H*W ...
 
@@ -117,8 +126,11 @@ def _children(node: ast.AST) -> Iterator[tuple[str, int | None, Any]]:
 
 
 def _role(node: ast.AST, child: str, role: str) -> str:
-    if role == "index" or (isinstance(node, ast.Subscript) and child == "slice"):
-        return "index"
+    if role in ("index", "position"):
+        return role
+    if isinstance(node, ast.Subscript) and child == "slice":
+        pieces = any(isinstance(n, ast.Slice | ast.Tuple) for n in ast.walk(node.slice))
+        return "index" if pieces else "position"
     if isinstance(node, ast.BinOp):
         if isinstance(node.op, ast.Add | ast.Sub):
             return "term"
@@ -243,10 +255,12 @@ def key_of_factor(node: ast.expr, scope: Scope, present: bool) -> str:
     text = ast.unparse(node)
     if re.match(r"len\(|.*\.shape\[|.*\.size$", text):
         return "factor"
-    if names & scope.gradients:
-        return "upstream_twice" if present else "upstream_missing"
     if text in scope.arrays and is_mask(text, scope.arrays[text]):
         return "mask_twice" if present else "mask_missing"
+    if names & scope.gradients:
+        if present:
+            return "upstream_twice"
+        return "missing_factor" if scope.linear else "upstream_missing"
     if any(KEEP.search(n) for n in names - set(scope.arrays)) and not any(MASK.search(n) for n in names):
         return "keep_prob"
     if any(MASK.search(n) for n in names) or isinstance(node, ast.Compare):

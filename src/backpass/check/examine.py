@@ -13,12 +13,12 @@ from numpy.typing import NDArray
 from backpass.check import inputs, numeric
 from backpass.check.behaviour import arrays_in, examine_behaviour, examine_loss_behaviour, keeps_state
 from backpass.check.causes import CAUSES
-from backpass.check.doctor import diagnose
+from backpass.check.doctor import diagnose, explain_exception
 from backpass.check.findings import exception_finding, has_wrong
 from backpass.check.inputs import Variant
 from backpass.check.instrument import Program, line_with, relative_path
 from backpass.check.marks import mark_right
-from backpass.check.measure import Measured, attempt, measure, quiet
+from backpass.check.measure import Measured, attempt, gradients_are_right, measure, quiet
 from backpass.check.objects import as_pair
 from backpass.check.own import check_net, check_own, is_own
 from backpass.check.promises import examine_formula, examine_modes
@@ -152,16 +152,26 @@ def _examine(
         )
         if has_wrong(report):
             break  # one fault reported well, rather than its echo in every variant
-    if backward is not None and not any(f.cause == "exception" for f in report.findings):
+    if backward is not None and report.gradients:
         gradients = _GradientsOf(forward, backward, main, program, wrt, seed)
         attempt(
             report, "the formula", examine_formula, forward, main, program, report, title, budget_s, gradients.are_right
         )
         attempt(report, "the behaviour", examine_behaviour, forward, backward, main, program, report, wrt, seed)
+        _mutation_first(report)
         if not modes_seen:
             attempt(report, "test mode", examine_modes, forward, main, program, report, title, budget_s)
     elif backward is None and not has_wrong(report):
         attempt(report, "the behaviour", examine_loss_behaviour, forward, main, program, report)
+
+
+def _mutation_first(report: Report) -> None:
+    """Say of a line that is wrong, and changes the cache in place, only the latter: it is what is wrong with it."""
+    places = {(f.path, f.line) for f in report.findings if f.cause == "mutation"}
+    doubled = [f for f in report.findings if f.cause != "mutation" and (f.path, f.line) in places]
+    if doubled:
+        report.findings[:] = [f for f in report.findings if f not in doubled]
+        report.findings.sort(key=lambda f: f.cause != "mutation")
 
 
 @dataclass(frozen=True)
@@ -177,20 +187,9 @@ class _GradientsOf:
 
     def are_right(self) -> bool:
         """Whether the backward is that of the forward as it now is, along one direction for each array."""
-        layer = Layer(self.forward, self.backward, self.variant.arguments, self.program, self.wrt, self.seed)
-        yours = layer.backward(lambda: None)
-        for leaf, base in layer.leaves.items():
-            if leaf not in yours or np.shape(yours[leaf]) != base.shape:
-                return False
-            u = np.random.default_rng(11).standard_normal(base.shape)
-
-            def along(t: float, leaf: str = leaf, base: Array = base, u: Array = u) -> float:
-                return layer.loss({**layer.leaves, leaf: base + t * u})
-
-            true, got = numeric.derivative_along(along, lambda: 0).value, float(np.sum(yours[leaf] * u))
-            if not abs(true - got) <= 1e-5 * max(abs(true), float(np.sqrt(np.sum(yours[leaf] ** 2)))):
-                return False
-        return True
+        return gradients_are_right(
+            Layer(self.forward, self.backward, self.variant.arguments, self.program, self.wrt, self.seed)
+        )
 
 
 def _title(forward: Callable[..., Any], backward: Callable[..., Any] | None) -> str:
@@ -311,6 +310,7 @@ def _examine_variant(
             report.checked.append(f"not {label}: the backward raised {type(error).__name__}")
             return
         report.findings.append(exception_finding(error, program, f"the backward raised{' ' + label if label else ''}"))
+        explain_exception(subject, error, report.findings[-1], budget_s)
         if variant.purpose == "stride":
             report.findings[-1].cause = "window"  # with the usual window it did not
         return

@@ -99,7 +99,7 @@ def _report(report: Report) -> str:
             f"<tr><td><code>{escape(_with_d(g.name))}</code></td>"
             f'<td class="{g.status}">{g.status}</td>'
             f"<td>{'' if g.error != g.error else f'{g.error:.1e}'}</td>"
-            f"<td>{g.elements}</td><td>{g.kinks or ''}</td><td>{escape(g.note)}</td></tr>"
+            f"<td>{g.elements}</td><td>{g.kinks or ''}</td><td>{escape(g.note if g.note != g.status else '')}</td></tr>"
             for g in report.gradients
         )
         parts.append(

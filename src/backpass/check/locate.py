@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import itertools
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -78,10 +78,12 @@ class Truth:
         subject, program = self.subject, self.subject.program
         with program.watched("exact") as recorder:
             recorder.reset(record=True)
+            subject.loss(subject.leaves)
+            self.events = recorder.events or []
+            recorder.reset()
             started = time.thread_time()
             subject.loss(subject.leaves)
             once_s = time.thread_time() - started
-            self.events = recorder.events or []
             real = [
                 e
                 for e in self.events
@@ -148,7 +150,7 @@ class Truth:
         """Add, for a variable that is used in several places, the derivative along each choice of its uses."""
         groups: dict[tuple[str, str, bytes], list[Node]] = {}
         for node in self.nodes:
-            if node.kind == "use" and node.moves_loss:
+            if node.kind in ("use", "return") and node.name and node.moves_loss:
                 groups.setdefault((node.function, node.name, np.asarray(node.value).tobytes()), []).append(node)
         for (function, name, _), uses in groups.items():
             if not 2 < len(uses) <= 5:
@@ -184,6 +186,21 @@ class Truth:
                     total = total + numeric.gradient(loss, lambda: recorder.branches, base).value
             node.full = total
         return node.full
+
+    def quick(self, node: Node) -> Array:
+        """Return the derivative of one value by single central differences: good to five digits, for trying out."""
+        if node.full is not None:
+            return node.full
+        base = np.asarray(node.value, dtype=np.float64)
+        step = 1e-4 * (float(np.sqrt(np.mean(base**2))) or 1.0)
+        total = np.zeros(node.shape)
+        with self.subject.program.watched("exact"):
+            for key in node.keys:
+                for index in np.ndindex(node.shape):
+                    nudge = np.zeros(node.shape)
+                    nudge[index] = step
+                    total[index] += (self._loss_with(key, nudge) - self._loss_with(key, -nudge)) / (2 * step)
+        return total
 
     def learn_aliases(self, events: list[Event], moving: set[Key]) -> None:
         """Values that the backward got from the cache under another name than the forward gave them."""
@@ -248,14 +265,13 @@ class Truth:
                 n
                 for n in self.nodes
                 if n.name
-                and n.kind != "use"
-                and n.kind != "uses"
+                and n.kind not in ("use", "uses")
                 and n.moves_loss
                 and n.name.lower().replace("_", "") == stem
                 and int(np.prod(n.shape)) == size
             ]
-            if found:
-                return found
+            if found:  # what is returned may be used elsewhere as well: its return is one of the uses
+                return [n for n in found if n.kind != "return"] or found
         return []
 
 
@@ -292,6 +308,8 @@ class Verdict:
     leaf: str = ""  # the wrong output that this is
     partial: bool = False  # the derivative along some uses of the variable only
     still: bool = False  # does not move with the upstream gradient
+    exact: bool = False  # right, and the derivative of just what its name says
+    named: list[Node] = field(default_factory=list)  # all values of the forward that its name may mean
 
 
 @dataclass
@@ -314,12 +332,23 @@ def backward_events(subject: Subject, truth: Truth, overrides: dict[Key, Any]) -
             forward = {k for n in truth.nodes if n.moves_loss for k in n.keys}
             known = {k for n in truth.nodes for k in n.keys}
             keys = {e.key for e in events if e.key not in forward and (e.key in known or not truth.complete)}
-            return events, keys
+            return events, keys - _handed_on(events, forward)
         subject.backward(lambda: recorder.reset(record=True, overrides=overrides), seed=1)
         other = {e.key: e.value for e in recorder.events or []}
         recorder.reset()
     moving = {e.key for e in events if is_real(e.value) and not _same(e.value, other.get(e.key))}
     return events, moving
+
+
+def _handed_on(events: list[Event], forward: set[Key]) -> set[Key]:
+    """Find what a joint function takes from its own forward, as it was: unpacked from a cache, read from a list."""
+    computed = {_exactly(e) for e in events if e.key in forward and is_real(e.value)}
+    passing = (e for e in events if e.site.kind in ("assign", "item") and is_real(e.value))
+    return {e.key for e in passing if _exactly(e) in computed}
+
+
+def _exactly(event: Event) -> tuple[int, tuple[int, ...], bytes]:
+    return event.ident, np.shape(event.value), np.asarray(event.value).tobytes()
 
 
 def _same(a: Any, b: Any) -> bool:
@@ -339,10 +368,11 @@ def judge(
     final_sites = _sites_of_outputs(events, wrong)
     by_site: dict[Any, list[Event]] = {}
     for event in events:
-        if not is_real(event.value) and event.site.key not in final_sites:
+        place = event.site.key, event.site.name
+        if not is_real(event.value) and place not in final_sites:
             continue
-        if event.site.defines and (event.key in moving or event.site.key in final_sites):
-            by_site.setdefault(event.site.key, []).append(event)
+        if event.site.defines and (event.key in moving or place in final_sites):
+            by_site.setdefault(place, []).append(event)
         elif (
             event.site.kind == "argument"
             and event.key in moving
@@ -350,32 +380,33 @@ def judge(
             and event.caller[0] in subject.program.files
         ):
             by_site.setdefault((event.site.key, event.caller), []).append(event)
-    last: dict[tuple[str, str], int] = {}
+    last: dict[tuple[str, str], Event] = {}
     for site_events in by_site.values():
-        site = site_events[0].site
-        if site.kind not in ("part", "return", "argument"):
-            name = (site.function, site.name)
-            last[name] = max(last.get(name, -1), site_events[-1].order)
+        event = site_events[-1]
+        if event.site.kind not in ("part", "return", "argument"):
+            name = (event.site.function, event.site.name)
+            last[name] = max(last.get(name, event), event, key=lambda e: e.order)
     right = [(np.asarray(yours), true) for yours, true in outputs.values() if is_real(yours)]
     verdicts = []
-    for site_events in by_site.values():
+    for site_events in _calls_apart(by_site):
         site = site_events[0].site
         if site.kind == "argument":
             argument = _judge_argument(truth, site_events)
             if argument is not None:
                 verdicts.append(argument)
             continue
-        final = site.kind == "return" or (
-            site.kind != "part" and last[site.function, site.name] == site_events[-1].order
-        )
+        final = site.kind == "return" or (site.kind != "part" and last[site.function, site.name].site.key == site.key)
         verdict = Verdict(site, "open", site_events[0].order, site_events, final=final)
         verdicts.append(verdict)
-        if site.key in final_sites:
-            leaf, place = final_sites[site.key]
-            verdict.events, verdict.order = [place], place.order
+        if (site.key, site.name) in final_sites:
+            leaf, output = final_sites[site.key, site.name]
+            if output not in site_events:
+                verdicts.pop()  # the same line for another layer
+                continue
+            verdict.events, verdict.order = [output], output.order
             nodes = [n for n in truth.nodes if n.kind == "argument" and n.name == leaf]
             verdict.status, verdict.node, verdict.leaf = "wrong", nodes[0] if nodes else None, leaf
-            verdict.still = place.key not in moving
+            verdict.still = output.key not in moving
             continue
         sample = (
             site_events
@@ -390,9 +421,11 @@ def judge(
                 whole[0].name.lower().replace("_", ""),
                 *truth.aliases,
             )
-            if verdict.node is not None and verdict.node.kind in ("use", "uses") and whole and exact:
+            verdict.exact = exact
+            some = verdict.node is not None and verdict.node.kind in ("use", "uses", "return")
+            if some and whole and exact and not _agrees_with(site_events[-1].value, whole[0]):
                 # Right as far as it goes, but not the derivative that the name promises: a part may be missing.
-                verdict.status, verdict.partial, verdict.node = "open", True, whole[0]
+                verdict.status, verdict.partial, verdict.node, verdict.named = "open", True, whole[0], whole
             elif (
                 whole
                 and exact
@@ -404,6 +437,15 @@ def judge(
         elif final and site.kind not in ("part", "return"):
             _judge_by_name(verdict, truth)
     return sorted(verdicts, key=lambda v: v.order)
+
+
+def _calls_apart(by_site: dict[Any, list[Event]], few: int = 8) -> Iterator[list[Event]]:
+    """Take the values of one place one by one, where they are few: a helper called for each layer, a step in time."""
+    for events in by_site.values():
+        if len(events) <= few and events[0].site.kind not in ("part", "argument"):
+            yield from ([e] for e in events)
+        else:
+            yield events
 
 
 def _agrees(yours: Any, true: Array) -> bool:
@@ -421,12 +463,12 @@ def _is_output(value: Any, outputs: list[tuple[Array, Array]]) -> bool | None:
     return None
 
 
-def _sites_of_outputs(events: list[Event], wrong: dict[str, Any]) -> dict[int, tuple[str, Event]]:
+def _sites_of_outputs(events: list[Event], wrong: dict[str, Any]) -> dict[tuple[int, str], tuple[str, Event]]:
     """Find the places that named the wrong outputs: by the name if it fits, else by value.
 
     The last before the return.
     """
-    sites: dict[int, tuple[str, Event]] = {}
+    sites: dict[tuple[int, str], tuple[str, Event]] = {}
     for leaf, value in wrong.items():
         same = [
             e
@@ -446,7 +488,7 @@ def _sites_of_outputs(events: list[Event], wrong: dict[str, Any]) -> dict[int, t
         ]
         returned = [e for e in same if e.site.kind == "return"]
         for event in (named or assigned[-1:])[:1] + returned[-1:]:
-            sites.setdefault(event.site.key, (leaf, event))
+            sites.setdefault((event.site.key, event.site.name), (leaf, event))
     return sites
 
 
@@ -508,6 +550,7 @@ def _judge_by_name(verdict: Verdict, truth: Truth) -> None:
                 verdict.events, verdict.order = [event], event.order
                 return
     verdict.status = "wrong"
+    verdict.named = candidates
     verdict.node = min(candidates, key=lambda n: float(np.abs(signature(value.reshape(n.shape)) - n.signature).max()))
 
 
@@ -529,10 +572,11 @@ def locate(
     def effects(verdict: Verdict) -> tuple[set[Key], set[str]]:
         """Return what changes, among values and outputs, when this one does (right values held fast)."""
         held = {**right, **overrides}
+        which = verdict.events[0].occurrence if len(verdict.events) == 1 else None
         with subject.program.watched("values"), np.errstate(all="ignore"):
             try:
                 got = subject.backward(
-                    lambda: recorder.reset(record=True, nudge=(verdict.site.key, None, _shaken), overrides=held)
+                    lambda: recorder.reset(record=True, nudge=(verdict.site.key, which, _shaken), overrides=held)
                 )
             except Exception:
                 return set(), set(wrong_outputs)
@@ -541,57 +585,121 @@ def locate(
 
     with subject.program.watched("values"):
         base = subject.backward(lambda: recorder.reset(overrides={**right, **overrides}))
+    cure = Cure(subject, truth, wrong_outputs, overrides, truths)
+    cure.found = [v.node.signature for v in verdicts if v.status == "right" and v.node is not None]
     for verdict in verdicts:
         if verdict.status != "right" and not verdict.leaf and verdict.node is not None and len(verdict.events) == 1:
-            _confirm_by_cure(subject, truth, verdict, wrong_outputs, overrides, truths)
+            _confirm_by_cure(cure, verdict)
     doubtful = [v for v in verdicts if v.status in ("open", "wrong")]
-    reach: dict[int, tuple[set[Key], set[str]]] = {}
+    reach = {id(v): effects(v) for v in doubtful}
+    doubtful = [v for v in doubtful if reach[id(v)][1] or (v.status == "wrong" and v.leaf in wrong_outputs)]
+    stored = {}  # names whose arrays are changed in place, and when last
+    for event in events:
+        if event.site.kind == "after":
+            stored[event.site.function, event.site.name] = event.order
     for verdict in doubtful:
-        reach[verdict.site.key] = effects(verdict)
-    doubtful = [v for v in doubtful if reach[v.site.key][1] or (v.status == "wrong" and v.leaf in wrong_outputs)]
+        if verdict.status == "wrong" and not verdict.leaf:
+            break
+        unfinished = stored.get((verdict.site.function, verdict.site.name), -1) > verdict.order
+        if verdict.status == "open" and not unfinished and _is_wrong_unnamed(cure, verdict):
+            break
     wrong = [v for v in doubtful if v.status == "wrong"]
     first = wrong[0] if wrong else None
     suspects = doubtful
     if first is not None:
         keys = {e.key for e in first.events}
-        suspects = [v for v in doubtful if v is first or (v.order < first.order and reach[v.site.key][0] & keys)]
+        suspects = [v for v in doubtful if v is first or (v.order < first.order and reach[id(v)][0] & keys)]
         # A return or `after` only passes on what a line before it computed, where such a line is under suspicion too.
         for later in wrong[1:]:
-            later.follows = bool(reach[first.site.key][0] & {e.key for e in later.events})
+            later.follows = bool(reach[id(first)][0] & {e.key for e in later.events})
     return Location(suspects, first, verdicts)
 
 
-def _confirm_by_cure(
-    subject: Subject,
-    truth: Truth,
-    verdict: Verdict,
-    wrong: list[str],
-    overrides: dict[Key, Any],
-    truths: dict[str, Array],
-) -> None:
+class Cure:
+    """Whether a true derivative, put in the place of a value of the backward, makes wrong gradients right."""
+
+    def __init__(
+        self,
+        subject: Subject,
+        truth: Truth,
+        wrong: list[str],
+        overrides: dict[Key, Any],
+        truths: dict[str, Array],
+        budget_s: float = 0.8,
+    ) -> None:
+        self.subject, self.truth, self.wrong = subject, truth, wrong
+        self.overrides, self.truths = overrides, truths
+        self.base = self._run({})
+        self.found: list[Array] = []  # signatures of derivatives that the backward has computed rightly
+        self.deadline = time.thread_time() + budget_s
+
+    def _run(self, more: dict[Key, Any]) -> dict[str, Any]:
+        recorder = self.subject.program.recorder
+        with self.subject.program.watched("values"), np.errstate(all="ignore"):
+            try:
+                return self.subject.backward(lambda: recorder.reset(overrides={**self.overrides, **more}))
+            except Exception:
+                return {}
+
+    def by(self, key: Key, value: Array) -> bool:
+        """Whether, with this value, some output changes where it was wrong, and is right wherever it changes."""
+        got = self._run({key: value})
+        for leaf, true in self.truths.items():
+            if leaf not in self.wrong and leaf in got and not _agrees(got[leaf], true):
+                return False  # it spoils what was right
+        for leaf in self.wrong:
+            true, before, after = self.truths[leaf], self.base.get(leaf), got.get(leaf)
+            if before is None or after is None or np.shape(before) != true.shape or np.shape(after) != true.shape:
+                if after is not None and _agrees(after, true):
+                    return True
+                continue
+            near = 1e-5 * float(np.nanmax(np.abs(true), initial=0.0))
+            changed = np.abs(np.asarray(after) - before) > near
+            if changed.any() and not (np.abs(np.asarray(after) - true)[changed] > near).any():
+                return True
+        return False
+
+    def late(self) -> bool:
+        """Whether enough time has been spent."""
+        return time.thread_time() > self.deadline
+
+
+def _confirm_by_cure(cure: Cure, verdict: Verdict) -> None:
     """Call a value wrong if putting the true derivative in its place cures an output.
 
     A `dmu` of the opposite sign may be meant so, and subtracted later: then the true one cures nothing.
     """
-    node = verdict.node
     value = np.asarray(verdict.events[0].value)
-    if node is None or node.shape != value.shape:
+    nodes = [n for n in [*verdict.named, verdict.node] if n is not None and n.shape == value.shape]
+    if not nodes:
         return
-    opposite = fits(-value, node)
-    cured = _cures(subject, verdict.events[0].key, truth.full(node), wrong, overrides, truths)
-    verdict.status = "wrong" if cured else "right" if opposite else "open"
+    for node in nodes:
+        if cure.by(verdict.events[0].key, cure.truth.quick(node)):
+            verdict.status, verdict.node = "wrong", node
+            return
+    verdict.status = "right" if any(fits(-value, n) for n in nodes) else "open"
 
 
-def _cures(
-    subject: Subject, key: Key, value: Array, wrong: list[str], overrides: dict[Key, Any], truths: dict[str, Array]
-) -> bool:
-    recorder = subject.program.recorder
-    with subject.program.watched("values"), np.errstate(all="ignore"):
-        try:
-            got = subject.backward(lambda: recorder.reset(overrides={**overrides, key: value}))
-        except Exception:
+def _is_wrong_unnamed(cure: Cure, verdict: Verdict, most: int = 200) -> bool:
+    """Whether a value should have been the derivative of some value of the forward, whatever either is called."""
+    event = next((e for e in verdict.events if is_real(e.value) and cure.truth.match(e.value) is None), None)
+    if event is None or verdict.site.kind != "assign" or not 1 < np.size(event.value) <= most:
+        return False
+    if cure.truth.match(-np.asarray(event.value)) is not None:
+        return False  # of the opposite sign on purpose: of `-x` in the forward, or to be subtracted
+    tried = list(cure.found)
+    for node in cure.truth.nodes:
+        if node.shape != np.shape(event.value) or not node.moves_loss or node.kink:
+            continue
+        if any(np.allclose(node.signature, s, rtol=1e-6, atol=0) for s in tried):
+            continue
+        if cure.late():
             return False
-    return any(leaf in got and _agrees(got[leaf], truths[leaf]) for leaf in wrong)
+        tried.append(node.signature)
+        if cure.by(event.key, cure.truth.quick(node)):
+            verdict.status, verdict.node, verdict.events, verdict.order = "wrong", node, [event], event.order
+            return True
+    return False
 
 
 def _shaken(value: Any) -> Any:

@@ -19,14 +19,16 @@ def mark(report: Report, verdicts: list[Verdict], finding: Finding, fault: Verdi
     text = (old.text + ". " if old else "") + text
     marks[finding.path, finding.line] = LineMark(finding.path, finding.line, "fault", finding.quantity, text)
     report.lines = sorted(marks.values(), key=lambda m: (m.path, m.line))
-    right = sorted({v.site.name for v in verdicts if v.status == "right" and v.site.name})
-    follows = sorted(
-        {
-            v.site.name
-            for v in verdicts
-            if v.follows and v.site.name and (fault is None or v.site.name != fault.site.name)
-        }
-    )
+    leaves = {row.name for row in report.gradients}
+
+    def word(verdict: Verdict) -> str:
+        """`grads["W1"]` is called dW1, as in the table of gradients."""
+        return f"d{verdict.site.name}" if verdict.site.name in leaves else verdict.site.name
+
+    named = [v for v in verdicts if v.site.name]
+    follows = sorted({word(v) for v in named if v.follows and (fault is None or v.site.name != fault.site.name)})
+    # A name that is right in one call of a helper and wrong in another is not called right.
+    right = sorted({word(v) for v in named if v.status == "right"} - set(follows) - {finding.quantity})
     if right or follows:
         parts = []
         if right:

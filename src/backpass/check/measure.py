@@ -141,3 +141,20 @@ def _measure_leaf(subject: Subject, measured: Measured, leaf: str, base: Array, 
             measured.true[leaf] = np.where(true.kink, value, measured.true[leaf])
         measured.wrong.append(leaf)
         measured.rows.append(GradientRow(leaf, "wrong", error, base.size, kinks, numeric.band(error)))
+
+
+def gradients_are_right(subject: Subject) -> bool:
+    """Whether all gradients are right along one direction for each array: a question to ask of many edits."""
+    yours = subject.backward(lambda: None)
+    for leaf, base in subject.leaves.items():
+        if leaf not in yours or np.shape(yours[leaf]) != base.shape:
+            return False
+        u = np.random.default_rng(11).standard_normal(base.shape)
+
+        def along(t: float, leaf: str = leaf, base: Array = base, u: Array = u) -> float:
+            return subject.loss({**subject.leaves, leaf: base + t * u})
+
+        true, got = numeric.derivative_along(along, lambda: 0).value, float(np.sum(yours[leaf] * u))
+        if not abs(true - got) <= 1e-5 * max(abs(true), float(np.sqrt(np.sum(yours[leaf] ** 2)))):
+            return False
+    return True

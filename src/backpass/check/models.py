@@ -11,10 +11,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from backpass.check.causes import CAUSES
-from backpass.check.doctor import diagnose
+from backpass.check.doctor import diagnose, explain_exception
 from backpass.check.findings import exception_finding, has_wrong
 from backpass.check.instrument import Program, line_with, relative_path
 from backpass.check.measure import attempt, measure
+from backpass.check.modes import examine_scores
 from backpass.check.report import Finding, Report
 from backpass.check.subject import NotCheckable, Subject, describe, named_sizes, repeatable
 from backpass.errors import ArgumentError
@@ -90,6 +91,7 @@ class Whole(Subject):
                 "loss(X, y) should return (loss, grads), grads a dict by the names of the parameters; it "
                 f"returned {describe(result)}"
             )
+        self.seen = float(result[0])
         return dict(result[1])
 
     def sizes(self) -> dict[str, int]:
@@ -147,6 +149,8 @@ def check_model(model: Any, x: Any, y: Any, *, name: str = "", budget_s: float =
             attempt(report, f"the gradients {label}", _examine_batch, adapted, *one, program, report, budget_s, label)
         if not has_wrong(report):
             attempt(report, "a second call", _repeats, adapted, x, y, program, report)
+        if not has_wrong(report):
+            attempt(report, "test mode", examine_scores, adapted, x, y, program, report, budget_s)
     report.findings.sort(key=lambda f: ("wrong", "warning", "note").index(f.severity))
     report.seconds = time.perf_counter() - started
     return report
@@ -176,6 +180,7 @@ def _examine_batch(
         return
     except Exception as error:
         report.findings.append(exception_finding(error, program, f"loss(X, y) raised{' ' + label if label else ''}"))
+        explain_exception(subject, error, report.findings[-1], budget_s)
         return
     report.checked.append(label or "a batch")
     if not label:
@@ -203,6 +208,8 @@ def _examine_batch(
         if label:
             finding.message = f"{label}: {finding.message}"
         _regularisation(subject, measured.wrong, finding, measured.yours, measured.true)
+    first = {(f.path, f.line, f.cause): f for f in reversed(report.findings)}
+    report.findings[:] = [f for f in report.findings if f is first[f.path, f.line, f.cause]]
 
 
 def layer_of(parameter: str) -> str:
@@ -308,7 +315,7 @@ def configurations(cls: type) -> list[tuple[str, dict[str, Any], tuple[int, ...]
     """Label, constructor arguments and shape of X for the variants of a course-style class."""
     names = set(inspect.signature(cls).parameters)
     base: dict[str, Any] = {"num_classes": 4, "weight_scale": 0.4, "reg": 0.3, "dtype": np.float64}
-    flat = (5, 6)
+    flat = (8, 6)  # a batch of another size than any layer, so that a wrong axis shows
     if "num_filters" in names or "filter_size" in names:
         small = {**base, "input_dim": (2, 4, 6), "num_filters": 3, "filter_size": 3, "hidden_dim": 5}
         variants: list[tuple[str, dict[str, Any], tuple[int, ...]]] = [("a small net", small, (2, 2, 4, 6))]

@@ -28,7 +28,7 @@ def context_of(
             scalars |= {k: v for k, v in value.items() if isinstance(v, int | float) and not isinstance(v, bool)}
         elif isinstance(value, int | float) and not isinstance(value, bool):
             scalars[name] = value
-    scalars = {**subject.sizes(), **scalars}
+    scalars = {**_settings_of(subject), **subject.sizes(), **scalars}
     others = {} if subject.joint else measured.true
     return Context(
         arrays={
@@ -49,6 +49,13 @@ def context_of(
         ),
         others={f"d{o}": t for o, t in others.items() if o != leaf and not np.isnan(t).any()},
     )
+
+
+def _settings_of(subject: Subject) -> dict[str, Any]:
+    """Return the numbers that a layer object carries: its probability, its epsilon."""
+    result = getattr(subject, "last_result", None)
+    owners = [r for r in result[1:] if hasattr(r, "__dict__")] if isinstance(result, tuple) else []
+    return {k: v for o in owners for k, v in vars(o).items() if isinstance(v, float)}
 
 
 def gradients_of(names: set[str] | list[str]) -> str:
@@ -80,7 +87,10 @@ def cause_by_value(
         if leaf is not None:
             targets.append((leaf, first.site.name or f"d{leaf}", value, measured.true[leaf], first))
         elif (first.node is not None and first.node.shape == np.shape(value)) or first.node is not None:
-            targets.append(("", first.site.name, value, truth.full(first.node), first))
+            name = first.site.name
+            if first.site.kind == "argument":
+                name += f", as {first.events[0].site.function.rpartition('.')[2]} gets it,"
+            targets.append(("", name, value, truth.full(first.node), first))
     targets += [
         (leaf, f"d{leaf}", yours[leaf], measured.true[leaf], None)
         for leaf in wrong
@@ -116,7 +126,7 @@ def _code(program: Program, verdict: Verdict | None) -> str:
     if verdict is None or verdict.site.path not in program.files:
         return ""
     lines = program.files[verdict.site.path].lines
-    return lines[verdict.site.line - 1] if 0 < verdict.site.line <= len(lines) else ""
+    return lines[verdict.site.line - 1].split("#")[0] if 0 < verdict.site.line <= len(lines) else ""
 
 
 def _part_of_uses(truth: Truth, verdict: Verdict, wrong: list[str]) -> Cause | None:
@@ -125,9 +135,18 @@ def _part_of_uses(truth: Truth, verdict: Verdict, wrong: list[str]) -> Cause | N
     owner = verdict.leaf or (verdict.node.name if verdict.node is not None else "")
     if not owner or value.dtype.kind != "f":
         return None
-    uses = [n for n in truth.nodes if n.kind == "use" and n.name == owner and n.moves_loss and n.shape == value.shape]
+    uses = [
+        n
+        for n in truth.nodes
+        if n.kind in ("use", "return") and n.name == owner and n.moves_loss and n.shape == value.shape
+    ]
     for node in truth.nodes:
-        if node.kind in ("use", "uses") and node.name == owner and node.shape == value.shape and fits(value, node):
+        if (
+            node.kind in ("use", "uses", "return")
+            and node.name == owner
+            and node.shape == value.shape
+            and fits(value, node)
+        ):
             left = sorted({n.line for n in uses if n.keys[0] not in node.keys})
             if left:
                 where = f"line{'s' if len(left) > 1 else ''} {', '.join(map(str, left))}"

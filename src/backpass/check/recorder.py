@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -57,6 +57,7 @@ class Event:
     occurrence: int
     order: int
     value: Any
+    ident: int = 0  # which object it was: one that is handed on, or a copy
     caller: tuple[str, int, str] | None = None  # of an argument: path, line and function of the call
 
     @property
@@ -87,6 +88,29 @@ def snapshot(value: Any) -> Any:
     return None
 
 
+def contents(item: Any) -> Any:
+    """Return what an array, list or dict holds now: a copy of the numbers, or the identities of the entries.
+
+    >>> cache = [1, 2]
+    >>> before = contents(cache)
+    >>> _ = cache.pop()
+    >>> same_contents(cache, before)
+    False
+    """
+    if isinstance(item, list):
+        return [id(v) for v in item]
+    if isinstance(item, dict):
+        return {k: id(v) for k, v in item.items()}
+    return item.copy()
+
+
+def same_contents(item: Any, before: Any) -> bool:
+    """Whether an array, list or dict still holds what it did."""
+    if isinstance(item, np.ndarray):
+        return bool(np.array_equal(item, before, equal_nan=True))
+    return bool(contents(item) == before)
+
+
 class Recorder:
     """What rewritten code talks to; one per program."""
 
@@ -99,7 +123,7 @@ class Recorder:
         record: bool = False,
         nudge: tuple[int, int | None, Callable[[Any], Any]] | None = None,
         overrides: dict[tuple[int, int], Any] | None = None,
-        watch: list[np.ndarray] | None = None,
+        watch: list[Any] | None = None,
         limit: int = 30_000,
     ) -> None:
         """Begin a run: `nudge` is (site, occurrence or None for all, function of the value)."""
@@ -111,11 +135,11 @@ class Recorder:
         self.branches = 0
         self.limit = limit
         self.sites: dict[int, Site] = getattr(self, "sites", {})
-        self.watched = [(array, array.copy()) for array in watch or []]
+        self.watched = [(item, contents(item)) for item in watch or []]
         self.changed: list[tuple[int, str, int]] = []  # (index of the watched array, path, line)
 
-    def value(self, site: int, value: Any) -> Any:
-        """Let a value pass its site."""
+    def value(self, site: int, value: Any, name: str = "") -> Any:
+        """Let a value pass its site; `name` is that of the entry where the text alone does not tell it."""
         n = self.counts.get(site, 0)
         self.counts[site] = n + 1
         if site == self.nudge_site and (self.nudge_occurrence is None or n == self.nudge_occurrence) and is_real(value):
@@ -124,7 +148,9 @@ class Recorder:
             value = self.overrides[site, n]
         if self.events is not None and len(self.events) < self.limit:
             place = self.sites[site]
-            event = Event(place, n, len(self.events), snapshot(value))
+            if name:
+                place = replace(place, name=str(name))
+            event = Event(place, n, len(self.events), snapshot(value), id(value))
             if place.kind == "argument":
                 frame = sys._getframe(2)
                 event.caller = (frame.f_code.co_filename, frame.f_lineno, frame.f_code.co_name)
@@ -134,7 +160,7 @@ class Recorder:
     def entry(self, site: int, container: Any, index: Any) -> None:
         """Let an entry pass its site, if the container is a dict."""
         if isinstance(container, dict) and index in container:
-            self.value(site, container[index])
+            self.value(site, container[index], index if isinstance(index, str) else "")
 
     def branch(self, value: Any) -> Any:
         """Let the result of a comparison pass, and remember which way it went."""
@@ -155,10 +181,10 @@ class Recorder:
 
     def tick(self, path: str, line: int) -> None:
         """Look, after a statement, whether it has changed a watched array."""
-        for index, (array, before) in enumerate(self.watched):
-            if not np.array_equal(array, before, equal_nan=True):
+        for index, (item, before) in enumerate(self.watched):
+            if not same_contents(item, before):
                 self.changed.append((index, path, line))
-                self.watched[index] = (array, array.copy())
+                self.watched[index] = (item, contents(item))
 
 
 def _side_of_kink(name: str, operands: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:

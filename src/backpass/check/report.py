@@ -164,18 +164,19 @@ class Report:
             head.append("WRONG", style="bold red")
         head.append(f"  {self.seconds:.2f} s", style="dim")
         blocks.append(head)
-        for finding in self.findings:
-            blocks.append(Padding(_finding(finding), (0, 0, 0, 2)))
+        for number, finding in enumerate(self.findings):
+            blocks.append(Padding(_finding(finding, first=number == 0), (0, 0, 0, 2)))
         if self.gradients:
             blocks.append(Padding(_gradient_line(self.gradients), (0, 0, 0, 2)))
         return blocks
 
 
-def _finding(finding: Finding) -> RenderableType:
+def _finding(finding: Finding, first: bool) -> RenderableType:
     colour = COLOURS[finding.severity]
     text = Text()
     if finding.line:
-        lead = "first wrong line" if finding.severity == "wrong" else f"{WORDS[finding.severity]}, line"
+        wrong = "first wrong line" if first else "wrong as well, line"
+        lead = wrong if finding.severity == "wrong" else f"{WORDS[finding.severity]}, line"
         text.append(f"{lead} {finding.line}", style=colour)
         if finding.path:
             text.append(f" ({finding.path}, {finding.function})", style="dim")
@@ -201,7 +202,7 @@ def _gradient_line(rows: list[GradientRow]) -> RenderableType:
             Text(row.status, style=colour),
             error,
             escape(kinks),
-            escape(row.note),
+            escape(row.note if row.note != row.status else ""),
         )
     return table
 

@@ -32,7 +32,15 @@ class Rewriter(ast.NodeTransformer):
 
     # -- helpers ------------------------------------------------------------------------------------------------
 
-    def _wrap(self, node: ast.expr, key_node: ast.AST, kind: str, name: str = "", position: int = 0) -> ast.expr:
+    def _wrap(
+        self,
+        node: ast.expr,
+        key_node: ast.AST,
+        kind: str,
+        name: str = "",
+        position: int = 0,
+        entry: ast.expr | None = None,
+    ) -> ast.expr:
         key = getattr(key_node, "_key", None)
         if key is None or self.mode not in ("values", "exact"):
             return node
@@ -46,7 +54,8 @@ class Rewriter(ast.NodeTransformer):
             self.loops > 0,
             position,
         )
-        return self._call("value", [ast.Constant(key), node], node)
+        named = [] if entry is None else [ast.copy_location(ast.parse(ast.unparse(entry), mode="eval").body, node)]
+        return self._call("value", [ast.Constant(key), node, *named], node)
 
     def _call(
         self, method: str, args: list[ast.expr], at: ast.AST, keywords: list[ast.keyword] | None = None
@@ -201,7 +210,8 @@ class Rewriter(ast.NodeTransformer):
             return self._wrap(inner, target, "assign", target.id)
         if isinstance(target, ast.Subscript | ast.Attribute):
             key = target if _is_dictionary_store(target) or isinstance(target, ast.Attribute) else value
-            return self._wrap(inner, key, "assign" if key is target else "part", _name_of_store(target))
+            kind = "assign" if key is target else "part"
+            return self._wrap(inner, key, kind, _name_of_store(target), entry=_entry(target))
         return inner
 
     def _after_store(self, target: ast.Subscript | ast.Attribute) -> list[ast.stmt]:
@@ -230,7 +240,7 @@ class Rewriter(ast.NodeTransformer):
     def _look(self, target: ast.expr) -> list[ast.stmt]:
         """Read back an entry of a dict that has just been stored, so that its value is recorded."""
         load = ast.parse(ast.unparse(target), mode="eval").body
-        seen = self._wrap(load, target, "after", _name_of_store(target))
+        seen = self._wrap(load, target, "after", _name_of_store(target), entry=_entry(target))
         if seen is load:
             return []
         return [ast.fix_missing_locations(ast.copy_location(ast.Expr(seen), target))]
@@ -410,6 +420,12 @@ def _is_dictionary_store(target: ast.expr) -> bool:
     if isinstance(index, ast.Constant):
         return isinstance(index.value, str)
     return isinstance(index, ast.JoinedStr)
+
+
+def _entry(target: ast.expr) -> ast.expr | None:
+    """Return the index of `grads[f"W{i}"]`, whose text is known only when the code runs."""
+    computed = _is_dictionary_store(target) and not isinstance(target.slice, ast.Constant)  # type: ignore[attr-defined]
+    return target.slice if computed else None  # type: ignore[attr-defined]
 
 
 def _name_of_store(target: ast.expr) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import inspect
 import types
 from typing import Any
 
@@ -13,7 +14,6 @@ from backpass.check.instrument import Program
 from backpass.check.locate import Location, Verdict
 from backpass.check.recorder import Event
 from backpass.check.slips import edits_of
-from backpass.check.solve import along_some_uses
 from backpass.check.subject import Layer, Subject
 
 
@@ -25,13 +25,16 @@ def scope_of(subject: Subject, events: list[Event], verdicts: list[Verdict], anc
         site = event.site
         if site.function.rpartition(".")[2] != anchor.site.function.rpartition(".")[2] or site.path != anchor.site.path:
             continue
+        if site.kind in ("use", "expression", "assign") and isinstance(event.value, np.ndarray):
+            scope.values[site.key] = event.value
         if site.kind in ("argument", "assign", "item", "after") and site.name.isidentifier():
             add_to_scope(scope, site.name, event.value)
             if event.key in gradient_keys:
                 scope.gradients.add(site.name)
-    for name in list(scope.arrays):
-        if name in _upstream_names(subject):
-            scope.gradients.add(name)
+    scope.upstream = _upstream_names(subject) & set(scope.arrays)
+    scope.gradients |= scope.upstream
+    if isinstance(subject, Layer):
+        _add_fields(subject, scope)
     _add_expressions(subject.program, scope, anchor, events)
     for name, value in list(scope.arrays.items()):
         if name in scope.gradients and np.ndim(value) and len(scope.sizes) < 4:
@@ -42,15 +45,34 @@ def scope_of(subject: Subject, events: list[Event], verdicts: list[Verdict], anc
     return scope
 
 
+def _add_fields(subject: Layer, scope: Scope) -> None:
+    """Add what a cache with names holds, used or not: `cache.mid`, `cache["mid"]`."""
+    rest = subject.last_result[subject.binding.outputs :] if isinstance(subject.last_result, tuple) else ()
+    for name, (role, which) in zip(parameter_names(subject.user_backward), subject.binding.roles, strict=False):
+        if role != "cache" or which >= len(rest):
+            continue
+        cache = rest[which]
+        if isinstance(cache, dict):
+            add_to_scope(scope, name, cache)
+            continue
+        fields = cache._asdict() if hasattr(cache, "_asdict") else getattr(cache, "__dict__", {})
+        for field, value in fields.items():
+            if isinstance(value, np.ndarray):
+                add_to_scope(scope, f"{name}.{field}", value)
+
+
+def parameter_names(function: Any) -> list[str]:
+    """Return the names of a function's parameters; none where they cannot be had."""
+    try:
+        return list(inspect.signature(function).parameters)
+    except (TypeError, ValueError):
+        return []
+
+
 def _upstream_names(subject: Subject) -> set[str]:
     if not isinstance(subject, Layer):
         return set()
-    import inspect
-
-    try:
-        names = list(inspect.signature(subject.user_backward).parameters)
-    except (TypeError, ValueError):
-        return set()
+    names = parameter_names(subject.user_backward)
     return {n for n, (role, _) in zip(names, subject.binding.roles, strict=False) if role == "upstream"}
 
 
@@ -93,15 +115,23 @@ def _add_expressions(program: Program, scope: Scope, anchor: Verdict, events: li
 
 
 def candidates_of(
-    program: Program, location: Location, scope: Scope, wider: bool = False
+    program: Program, location: Location, scope: Scope, given: set[tuple[str, int]], wider: bool = False
 ) -> list[tuple[types.FunctionType, ast.FunctionDef, Edit]]:
-    """Edits of the suspected lines, and of the masks, sizes and indices that they use."""
+    """Edits of the suspected lines, and of the masks, sizes and indices that they use.
+
+    The lines `given` are those of the forward, where a function holds both.
+    """
     by_function: dict[types.FunctionType, set[int]] = {}
     judged = {v.site.line for v in location.verdicts}
     suspects = location.suspects
     if wider and location.first_wrong is not None:
         suspects = suspects + [
-            v for v in location.verdicts if along_some_uses(v) and v.order < location.first_wrong.order
+            v
+            for v in location.verdicts
+            if v.status == "right"
+            and not v.exact
+            and v.site.kind in ("assign", "after")
+            and v.order < location.first_wrong.order
         ]
     home = location.first_wrong.site.line if location.first_wrong else None
     for verdict in suspects:
@@ -118,10 +148,16 @@ def candidates_of(
         partial = {v.site.line for v in suspects} - {v.site.line for v in location.suspects}
         own = [s for s in statements if s.lineno in partial] if wider else statements
         for edit in edits_of(definition, own, scope):
+            if wider:
+                edit.cost += 0.01 * sum(edit.line < line < (home or 0) for line in partial)  # the latest first
             if edit.cost >= 1.9 and home is not None and edit.line != home:
                 edit.cost += 0.12  # what is missing is missed where the first wrong value is named
             candidates.append((plain, definition, edit))
-        others = [s for s in asides(definition, statements) if wider == (s.lineno in judged)]
+        others = [
+            s
+            for s in asides(definition, statements)
+            if wider == (s.lineno in judged) and (verdict.site.path, s.lineno) not in given
+        ]
         for edit in edits_of(definition, others, scope):
             edit.cost += 0.12 if edit.cost < 1.9 else 0.3
             candidates.append((plain, definition, edit))

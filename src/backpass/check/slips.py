@@ -7,6 +7,8 @@ import itertools
 import re
 from collections.abc import Iterator
 
+import numpy as np
+
 from backpass.check.edits import (
     MASK,
     STRIDE,
@@ -62,8 +64,10 @@ def _of_statement(definition: ast.FunctionDef, statement: ast.stmt, scope: Scope
     value = getattr(statement, "value", None)
     if value is None:
         return
+    scope.linear = bool(names_in(value) & scope.gradients)
     yield from _size_edits(statement, scope)
     yield from _strided(definition, statement, scope)
+    yield from _inverted(statement, scope)
     if isinstance(statement, ast.Assign | ast.AugAssign):
         targets = statement.targets if isinstance(statement, ast.Assign) else [statement.target]
         for target in targets:
@@ -77,7 +81,7 @@ def _of_statement(definition: ast.FunctionDef, statement: ast.stmt, scope: Scope
     )
     for parent, name, index in roots:
         for slot in slots_of(parent, name, index, "root", line):
-            if slot.role == "index":
+            if slot.role in ("index", "position"):
                 yield from of_constant_or_index(slot, scope)
             elif slot.role != "function":
                 yield from of_expression(slot, scope, insert)
@@ -93,7 +97,7 @@ def _of_statement(definition: ast.FunctionDef, statement: ast.stmt, scope: Scope
 
 
 def _size_edits(statement: ast.stmt, scope: Scope) -> Iterator[Edit]:
-    """One size for another throughout the statement: `C` where `H * W` belongs."""
+    """Put one size for another throughout the statement: `C` where `H * W` belongs."""
     slots = [s for s in slots_of_statement(statement) if isinstance(s.get(), ast.Name) and s.role != "index"]
     names = {t: v for t, v in scope.scalars.items() if type(v) is int and v > 1 and t.isidentifier()}
     sizes: dict[int, str] = {v: t for t, v in reversed(names.items())}
@@ -106,6 +110,29 @@ def _size_edits(statement: ast.stmt, scope: Scope) -> Iterator[Edit]:
         for size, text in sizes.items():
             if size != names[name] and (len(here) > 1 or "*" in text):
                 yield set_all(1.75, "factor", statement, here, lambda _, text=text: parse(text))  # type: ignore[misc]
+
+
+def _inverted(statement: ast.stmt, scope: Scope) -> Iterator[Edit]:
+    """Invert a mask wherever the statement uses it."""
+
+    def mask(node: ast.expr) -> str:
+        inner = node.operand if isinstance(node, ast.UnaryOp) and isinstance(node.op, ast.Invert) else node
+        text = inner.id if isinstance(inner, ast.Name) else ""
+        value = scope.arrays.get(text)
+        return text if isinstance(value, np.ndarray) and value.dtype.kind == "b" else ""
+
+    slots = [s for s in slots_of_statement(statement) if mask(s.get())]
+    outer = [s for s in slots if not (isinstance(s.parent, ast.UnaryOp) and isinstance(s.parent.op, ast.Invert))]
+    for name in {mask(s.get()) for s in outer}:
+        here = [s for s in outer if mask(s.get()) == name]
+        if len(here) > 1:
+            yield set_all(
+                1.2,
+                "mask_inverted",
+                statement,
+                here,
+                lambda n: n.operand if isinstance(n, ast.UnaryOp) else ast.UnaryOp(ast.Invert(), n),
+            )
 
 
 def _strided(definition: ast.FunctionDef, statement: ast.stmt, scope: Scope) -> Iterator[Edit]:

@@ -11,7 +11,7 @@ import numpy as np
 
 from backpass.check.edits import EPS, Edit, Scope, Slot, binary, called, names_in, number, operand_of, parse, set_edit
 
-_REDUCING = {"sum", "mean", "max", "min", "prod", "var", "std"}
+REDUCING = {"sum", "mean", "max", "min", "prod", "var", "std"}
 
 
 def product_edits(
@@ -29,6 +29,9 @@ def product_edits(
     yield set_edit(1.4, "transposed", slot, make(right, turned(left)))
     yield set_edit(1.4, "transposed", slot, make(turned(right), left))
     yield set_edit(1.5, "transposed", slot, ast.Attribute(make(left, right), "T", ast.Load()))
+    swapped = [ast.Call(ast.Attribute(e, "swapaxes", ast.Load()), [number(-1), number(-2)], []) for e in (left, right)]
+    yield set_edit(1.6, "transposed", slot, make(swapped[0], right))
+    yield set_edit(1.6, "transposed", slot, make(left, swapped[1]))
 
 
 def call_edits(slot: Slot, node: ast.Call, scope: Scope) -> Iterator[Edit]:
@@ -46,7 +49,7 @@ def call_edits(slot: Slot, node: ast.Call, scope: Scope) -> Iterator[Edit]:
             kept = [k for k in node.keywords if k is not keyword]
             yield set_edit(1.2, "function", slot, ast.Call(node.func, node.args, kept), str(keyword.arg))
     method = operand is not None and isinstance(node.func, ast.Attribute) and node.func.value is operand
-    if name in _REDUCING and operand is not None:
+    if name in REDUCING and operand is not None:
         axes: list[Any] = [
             0,
             1,
@@ -154,18 +157,38 @@ def call_edits(slot: Slot, node: ast.Call, scope: Scope) -> Iterator[Edit]:
     elif name == "where" and len(node.args) == 3:
         test, yes, no = node.args
         yield set_edit(1.1, "mask_inverted", slot, ast.Call(node.func, [test, no, yes], []))
+    elif name in ("divmod", "unravel_index") and len(node.args) == 2:
+        for text, value in scope.scalars.items():
+            if type(value) is int and text != ast.unparse(node.args[1]) and name == "divmod":
+                yield set_edit(1.5, "argmax", slot, ast.Call(node.func, [node.args[0], parse(text)], []))
     elif name in ("reshape", "transpose", "swapaxes", "moveaxis") and operand is not None:
         yield from _layout_edits(slot, node, name, operand)
     elif name in ("flip", "fliplr", "flipud", "rot90") and operand is not None:
         yield set_edit(1.1, "transposed", slot, operand, name)
     elif name == "einsum" and node.args and isinstance(node.args[0], ast.Constant):
         yield from _einsum_edits(slot, node)
+        yield from _flips(slot, node, scope)
+    elif name == "tensordot":
+        yield from _flips(slot, node, scope)
     elif name in ("zeros_like", "ones_like", "empty_like", "zeros"):
         kept_keywords = [k for k in node.keywords if k.arg != "dtype"]
         if len(kept_keywords) < len(node.keywords):
             yield set_edit(0.9, "dtype", slot, ast.Call(node.func, node.args, kept_keywords))
     elif name == "astype" and operand is not None:
         yield set_edit(1.0, "dtype", slot, operand)
+
+
+def _flips(slot: Slot, node: ast.Call, scope: Scope) -> Iterator[Edit]:
+    """Turn a kernel the other way round: a correlation in the forward is a convolution in the backward."""
+    for i, operand in enumerate(node.args):
+        value = scope.arrays.get(ast.unparse(operand))
+        if value is None or ast.unparse(operand) in scope.gradients:
+            continue
+        for axes in (":, :, ::-1, ::-1", ":, ::-1, ::-1", "::-1, ::-1", ":, :, ::-1", ":, ::-1", "::-1"):
+            if axes.count(":,") + axes.count("-1") <= np.ndim(value):
+                flipped = parse(f"{ast.unparse(operand)}[{axes}]")
+                arguments = [*node.args[:i], flipped, *node.args[i + 1 :]]
+                yield set_edit(1.6, "transposed", slot, ast.Call(node.func, arguments, node.keywords))
 
 
 def _layout_edits(slot: Slot, node: ast.Call, name: str, operand: ast.expr) -> Iterator[Edit]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import itertools
 from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 
@@ -29,7 +30,7 @@ from backpass.check.edits import (
     parse,
     set_edit,
 )
-from backpass.check.slips_of_calls import call_edits, product_edits
+from backpass.check.slips_of_calls import REDUCING, call_edits, product_edits
 from backpass.check.slips_of_indices import comparison_edits
 
 
@@ -37,7 +38,8 @@ def of_expression(slot: Slot, scope: Scope, insert: bool) -> Iterator[Edit]:
     """All edits of one place in an expression."""
     node = slot.get()
     if isinstance(node, ast.Constant) and type(node.value) in (int, float):
-        yield from _number_edits(slot, node)
+        if not (isinstance(slot.parent, ast.Call) and called(slot.parent) in REDUCING):  # an axis: see call_edits
+            yield from _number_edits(slot, node)
     elif isinstance(node, ast.BinOp):
         yield from _operation_edits(slot, node, scope)
     elif isinstance(node, ast.UnaryOp):
@@ -60,7 +62,15 @@ def of_expression(slot: Slot, scope: Scope, insert: bool) -> Iterator[Edit]:
         for other, value in scope.arrays.items():
             if other != text and text in scope.arrays and np.shape(value) == np.shape(scope.arrays[text]):
                 yield set_edit(1.8, "wrong_variable", slot, parse(other), text)
+        if text in scope.scalars:
+            yield from _other_numbers(slot, text, scope)
         yield from _subscript_edits(slot, node)
+        here = _value_here(slot, node, scope)
+        if here is not None and any(isinstance(n, ast.Slice) for n in ast.walk(node.slice)):
+            base = ast.unparse(node.value)
+            for other, value in scope.arrays.items():
+                if np.shape(value) == np.shape(here) or other == base:
+                    yield set_edit(1.8, "window" if other == base else "wrong_variable", slot, parse(other), text)
     if insert and slot.role in ("root", "term", "argument", "factor"):
         yield from _insertions(slot, node, scope)
 
@@ -117,7 +127,7 @@ def _operation_edits(slot: Slot, node: ast.BinOp, scope: Scope) -> Iterator[Edit
             yield set_edit(0.95, "sign", slot, binary(right, ast.Sub(), left))
         key = (
             "eps"
-            if any(EPS.match(n) for n in names_in(right))
+            if any(EPS.match(n) for n in names_in(right)) or _is_tiny(right)
             else "regularisation"
             if "reg" in names_in(right)
             else "extra_term"
@@ -156,6 +166,11 @@ def _operation_edits(slot: Slot, node: ast.BinOp, scope: Scope) -> Iterator[Edit
         yield from product_edits(slot, left, right, lambda a, b: binary(a, ast.MatMult(), b))
 
 
+def _is_tiny(node: ast.expr) -> bool:
+    """Whether an expression is a literal as small as an epsilon."""
+    return isinstance(node, ast.Constant) and isinstance(node.value, float) and 0 < node.value < 0.05
+
+
 def _key_of_flip(node: ast.expr, scope: Scope) -> str:
     key = key_of_factor(node, scope, False)
     return key if key in ("factor", "keep_prob", "mask_missing") else "power"
@@ -168,7 +183,7 @@ def _name_edits(slot: Slot, node: ast.Name, scope: Scope) -> Iterator[Edit]:
             if other == node.id or np.shape(candidate) != np.shape(value):
                 continue
             mine, theirs = node.id in scope.gradients, other in scope.gradients
-            key = "upstream_missing" if theirs and not mine else "wrong_variable"
+            key = "upstream_missing" if other in scope.upstream and not scope.linear else "wrong_variable"
             if isinstance(slot.parent, ast.Compare):
                 key = "mask"
             yield set_edit(1.8 if mine == theirs else 2.1, key, slot, parse(other), node.id, show=around(slot))
@@ -190,14 +205,9 @@ def _name_edits(slot: Slot, node: ast.Name, scope: Scope) -> Iterator[Edit]:
         for other, candidate in scope.scalars.items():
             if slot.role == "root" and type(mine) is int and type(candidate) is int and STRIDE.search(other):
                 yield set_edit(1.3, "window", slot, binary(node, ast.Mult(), parse(other)), node.id)
-        for other, candidate in scope.scalars.items():
-            if (
-                other != node.id
-                and candidate != mine
-                and type(candidate) in (int, float)
-                and type(candidate) is type(mine)
-            ):
-                yield set_edit(1.6, "factor", slot, parse(other), node.id, show=around(slot))
+        yield from _other_numbers(slot, node.id, scope)
+        if type(mine) is float and slot.role in ("root", "factor"):
+            yield set_edit(1.7, "extra_factor", slot, number(1), node.id, show=around(slot))
         if isinstance(mine, int):
             for op in (ast.Sub(), ast.Add()):
                 yield set_edit(1.7, "factor", slot, binary(node, op, number(1)), node.id, show=around(slot))
@@ -209,6 +219,14 @@ def _name_edits(slot: Slot, node: ast.Name, scope: Scope) -> Iterator[Edit]:
                 binary(number(1), ast.Sub(), node),
                 node.id,
             )
+
+
+def _other_numbers(slot: Slot, text: str, scope: Scope) -> Iterator[Edit]:
+    """Another size or setting in the place of one."""
+    mine = scope.scalars[text]
+    for other, candidate in scope.scalars.items():
+        if candidate != mine and type(candidate) is type(mine):
+            yield set_edit(1.6, "factor", slot, parse(other), text, show=around(slot))
 
 
 def _insertions(slot: Slot, node: ast.expr, scope: Scope) -> Iterator[Edit]:
@@ -246,7 +264,10 @@ def _insertions(slot: Slot, node: ast.expr, scope: Scope) -> Iterator[Edit]:
             yield set_edit(2.0 + step, key, slot, binary(node, ast.Div(), factor), text)
             yield set_edit(2.0 + step, key, slot, binary(node, ast.Mult(), factor), text)
         mentioned = factors(node)
+        here = _value_here(slot, node, scope)
         for text, value in scope.arrays.items():
+            if not _fits(slot, here, value):
+                continue
             factor = parse(text)
             mask = np.asarray(value).dtype.kind == "b"
             again = 0.3 if text in mentioned else 0.0
@@ -272,19 +293,24 @@ def _insertions(slot: Slot, node: ast.expr, scope: Scope) -> Iterator[Edit]:
                 kept = ast.Call(call.func, [], [*call.keywords, ast.keyword("keepdims", parse("True"))])
                 yield set_edit(2.1 + step, "missing_sum", slot, kept, "sum")
         yield set_edit(1.7 + step, "transposed", slot, ast.Attribute(node, "T", ast.Load()))
+    if slot.role == "factor":
+        yield from _joined(slot, node, scope)
     if slot.role == "root":
         plain = [t for t, v in scope.arrays.items() if np.asarray(v).dtype.kind == "f" and t not in scope.gradients]
         for text in scope.arrays:
             if not isinstance(node, ast.Name):
                 yield set_edit(2.3, "wrong_variable", slot, parse(text), text)
+        here = _value_here(slot, node, scope)
         for text, other in itertools.product(scope.gradients & set(scope.arrays), plain):
+            if not (_fits(slot, here, scope.arrays[text]) and _fits(slot, here, scope.arrays[other])):
+                continue
             yield set_edit(3.0, "missing_term", slot, binary(node, ast.Add(), parse(f"{text} * {other}")), text)
             yield set_edit(3.1, "missing_term", slot, binary(node, ast.Sub(), parse(f"{text} * {other}")), text)
             yield set_edit(3.2, "mask", slot, parse(f"{text} * ({other} > 0)"), other)
         for text, value in scope.arrays.items():
             if text in names_in(node) and text in scope.gradients:
                 continue
-            if np.asarray(value).dtype.kind != "f":
+            if np.asarray(value).dtype.kind != "f" or not _fits(slot, here, value):
                 continue
             for op, cost in ((ast.Add(), 2.5), (ast.Sub(), 2.6)):
                 yield set_edit(cost, "missing_term", slot, binary(node, op, parse(text)), text)
@@ -292,6 +318,34 @@ def _insertions(slot: Slot, node: ast.expr, scope: Scope) -> Iterator[Edit]:
                     yield set_edit(cost + 0.3, "missing_term", slot, binary(node, op, parse(f"{text} / {size}")), text)
                 if "reg" in scope.scalars:
                     yield set_edit(cost - 0.1, "regularisation", slot, binary(node, op, parse(f"reg * {text}")), text)
+
+
+def _value_here(slot: Slot, node: ast.expr, scope: Scope) -> Any:
+    """Return the value that an expression had, or None where it is not known."""
+    if slot.role == "root" and isinstance(slot.parent, ast.Assign):
+        node = slot.parent.targets[0]
+    return scope.values.get(getattr(node, "_key", 0))
+
+
+def _fits(slot: Slot, here: Any, value: Any) -> bool:
+    """Whether a product or sum with a value is possible, and keeps the shape of a whole statement (if that is known)."""
+    if here is None:
+        return True
+    try:
+        together = np.broadcast_shapes(np.shape(here), np.shape(value))
+    except ValueError:
+        return False
+    return slot.role != "root" or together == np.shape(here)
+
+
+def _joined(slot: Slot, node: ast.expr, scope: Scope) -> Iterator[Edit]:
+    """Add another gradient of the same shape to a gradient, within a product: what flows in by another way."""
+    here = _value_here(slot, node, scope)
+    if here is None or not names_in(node) & scope.gradients:
+        return
+    for text in scope.gradients - names_in(node):
+        if text in scope.arrays and np.shape(scope.arrays[text]) == np.shape(here):
+            yield set_edit(2.4, "missing_term", slot, binary(node, ast.Add(), parse(text)), text)
 
 
 def _masked(slot: Slot, node: ast.expr, scope: Scope, cost: float) -> Iterator[Edit]:

@@ -14,6 +14,7 @@ from backpass.check.edits import Edit, Scope, Slot, around, binary, number, pars
 def of_constant_or_index(slot: Slot, scope: Scope) -> Iterator[Edit]:
     """Edits of an index or of the bounds of a loop: off by one, and one size for another."""
     node = slot.get()
+    window = "wrong_variable" if slot.role == "position" else "window"  # one element of a list is no window
     if isinstance(node, ast.Constant) and type(node.value) is int:
         of_shape = (
             isinstance(slot.parent, ast.Subscript)
@@ -21,9 +22,7 @@ def of_constant_or_index(slot: Slot, scope: Scope) -> Iterator[Edit]:
             and slot.parent.value.attr == "shape"
         )
         for new in (node.value + 1, node.value - 1):
-            yield set_edit(
-                1.2, "factor" if of_shape else "window", slot, number(new), str(node.value), show=around(slot)
-            )
+            yield set_edit(1.2, "factor" if of_shape else window, slot, number(new), str(node.value), show=around(slot))
     elif isinstance(node, ast.Name) and isinstance(node.ctx, ast.Load):
         for other, value in scope.scalars.items():
             if (
@@ -31,13 +30,13 @@ def of_constant_or_index(slot: Slot, scope: Scope) -> Iterator[Edit]:
                 and type(value) is int
                 and (other.isidentifier() or "stride" in other or "pad" in other)
             ):
-                yield set_edit(1.7, "window", slot, parse(other), node.id)
+                yield set_edit(1.7, window, slot, parse(other), node.id)
         if not isinstance(slot.parent, ast.Call):
             for op in (ast.Add(), ast.Sub()):
-                yield set_edit(1.9, "window", slot, binary(node, op, number(1)), node.id)
+                yield set_edit(1.9, window, slot, binary(node, op, number(1)), node.id)
             for other, value in scope.scalars.items():
                 if type(value) is int and ("stride" in other.lower() or other in ("s", "S", "step")):
-                    yield set_edit(2.0, "window", slot, binary(node, ast.Mult(), parse(other)), node.id)
+                    yield set_edit(2.0, window, slot, binary(node, ast.Mult(), parse(other)), node.id)
         for other in scope.indices - {node.id} if node.id in scope.indices else ():
             yield set_edit(1.7, "wrong_variable", slot, parse(other), node.id)
         for other, value in scope.arrays.items():
@@ -51,10 +50,10 @@ def of_constant_or_index(slot: Slot, scope: Scope) -> Iterator[Edit]:
         for other in scope.indices:
             yield set_edit(1.8, "wrong_variable", slot, parse(other), ast.unparse(node))
     elif isinstance(node, ast.BinOp):
-        yield set_edit(1.5, "window", slot, node.left)
+        yield set_edit(1.5, window, slot, node.left)
         if isinstance(node.op, ast.Add | ast.Sub):
             flipped = ast.Sub() if isinstance(node.op, ast.Add) else ast.Add()
-            yield set_edit(1.3, "window", slot, binary(node.left, flipped, node.right))
+            yield set_edit(1.3, window, slot, binary(node.left, flipped, node.right))
     elif isinstance(node, ast.Slice):
         for part in ("lower", "upper"):
             bound = getattr(node, part)
@@ -64,11 +63,11 @@ def of_constant_or_index(slot: Slot, scope: Scope) -> Iterator[Edit]:
                 moved_bound = binary(bound, op, number(1))
                 lower, upper = (moved_bound, node.upper) if part == "lower" else (node.lower, moved_bound)
                 shifted = ast.Slice(lower, upper, node.step)
-                yield set_edit(1.9, "window", slot, shifted, show=slot)
+                yield set_edit(1.9, window, slot, shifted, show=slot)
         if node.lower is not None and node.upper is not None:
             for op in (ast.Add(), ast.Sub()):
                 shifted = ast.Slice(binary(node.lower, op, number(1)), binary(node.upper, op, number(1)), node.step)
-                yield set_edit(1.6, "window", slot, shifted)
+                yield set_edit(1.6, window, slot, shifted)
     elif isinstance(node, ast.Tuple):
         yield from _exchanged(slot, node)
         chosen = node.elts[1] if len(node.elts) == 2 else None
@@ -84,7 +83,7 @@ def of_constant_or_index(slot: Slot, scope: Scope) -> Iterator[Edit]:
                     for e in node.elts
                 ]
                 if any(a is not b for a, b in zip(moved, node.elts, strict=True)):
-                    yield set_edit(1.7, "window", slot, ast.Tuple(moved, ast.Load()))
+                    yield set_edit(1.7, window, slot, ast.Tuple(moved, ast.Load()))
     if (
         isinstance(node, ast.Name)
         and isinstance(scope.arrays.get(node.id), np.ndarray)

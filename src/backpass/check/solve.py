@@ -143,6 +143,8 @@ def solve_for(
     best: tuple[Cause, Verdict] | None = None
     for verdict in _ingredients(subject.program, truth, location, events):
         event = verdict.events[-1]
+        if isinstance(event.value, np.ndarray) and not event.value.any():
+            continue  # room for a sum: anything could be solved for there
         if slopes.hold(event.value):
             continue  # a true derivative of one value of the forward by another
         value = needed(subject, event, target, overrides)

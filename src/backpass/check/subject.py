@@ -157,6 +157,7 @@ class Subject:
 
     name = ""
     joint = False  # whether one function computes both the loss and the gradients
+    seen = 0.0  # the loss that a joint function returned together with the gradients
 
     def __init__(self, program: Program, leaves: dict[str, Array]) -> None:
         self.program = program
@@ -341,6 +342,7 @@ class Loss(Subject):
         self.randomness.rewind()
         begin()
         result = self._call(self.leaves)
+        self.seen = float(result[0])
         gradients = result[1] if len(result) == 2 else tuple(result[1:])
         return assign_gradients(gradients, list(self.leaves.items()), self.returned_names)
 

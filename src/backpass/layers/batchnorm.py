@@ -153,7 +153,7 @@ class BatchNorm(Layer):
 
     def backward_kernel(self, dx: Array | None, dout: Array, x: Array, out: Array, p: Any, g: Any, c: Any) -> Call:
         """Bind the backward kernel."""
-        return native.batchnorm_backward(dx, g.gamma, g.beta, dout, x, p.gamma, c.mean, c.rstd, None)
+        return native.batchnorm_backward(dx, g.gamma, g.beta, dout, x, p.gamma, c.mean, c.rstd, None, 1.0)
 
     def infer_kernel(self, out: Array, x: Array, p: Any, s: Any, c: Any) -> Call:
         """Bind the kernel that normalises with the running statistics."""

@@ -379,8 +379,8 @@ class Conv(Layer):
         though dx, which the first layer of a net does not need, takes longer.
         One image of 4 x 4 with 512 channels would be better off with columns (1.0 against 2.5 ms, most of it for transforming
         weights), but a choice that depended on the batch would round a picture's prediction differently in another batch.
-        At stride 2 Winograd is 1.1 to 3 times as fast from 8 channels and filters on, for outputs from 2 x 2 on; for 5 x 5,
-        which fill 8 x 8, both are equal.
+        At stride 2 Winograd is up to 3 times as fast, for outputs from 2 x 2 on; with 8 channels, and for outputs of 5 x 5, which
+        fill two tiles of 4 x 4 along each side, both are equal.
         """
         C = x[1]
         if self.algorithm != "direct" and self._is_winograd_shape():

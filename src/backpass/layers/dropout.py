@@ -112,6 +112,11 @@ class Dropout(Layer):
         fits = is_number(self.drop_prob) and 0 <= self.drop_prob < 1
         require(fits, self, "drop_prob", "a chance of being zeroed in [0, 1)", self.drop_prob)
 
+    @property
+    def scale(self) -> float:
+        """What a value that stays is multiplied by."""
+        return 1 / (1 - self.drop_prob)
+
     def declare(self, x: Shape) -> Declared:
         """Return the shapes for an input of shape `x`."""
         shape = expect(self, x, "N ...")
@@ -123,12 +128,11 @@ class Dropout(Layer):
 
     def forward_kernel(self, out: Array, x: Array, p: Any, s: Any, c: Any) -> Call:
         """Bind the forward kernel."""
-        scale = 1 / (1 - self.drop_prob)
-        return native.dropout_forward(out, c.kept, x, c.random, drop_threshold(self.drop_prob), scale)
+        return native.dropout_forward(out, c.kept, x, c.random, drop_threshold(self.drop_prob), self.scale)
 
     def backward_kernel(self, dx: Array | None, dout: Array, x: Array, out: Array, p: Any, g: Any, c: Any) -> Call:
         """Bind the backward kernel."""
-        return native.dropout_backward(dx, dout, c.kept, 1 / (1 - self.drop_prob))
+        return native.dropout_backward(dx, dout, c.kept, self.scale)
 
     def infer_kernel(self, out: Array, x: Array, p: Any, s: Any, c: Any) -> None:
         """Return None: prediction is a view, no kernel runs."""

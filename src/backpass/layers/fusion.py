@@ -1,7 +1,7 @@
-"""Pairs of layers that one kernel computes together.
+"""Layers that run together: pairs that one kernel computes, and batch norm, relu and dropout.
 
-The list of layers that the user wrote does not change, nor do the results beyond rounding; the array between the two
-layers is never written.  A model looks pairs up here when it plans its programs; `Model.inspection_plan` leaves
+The list of layers that the user wrote does not change, nor do the results beyond rounding; the array between the
+layers is never written.  A model looks them up here when it plans its programs; `Model.inspection_plan` leaves
 fusion out.  For prediction, a batch norm behind a convolution is folded into it: out = conv(x; w·scale, (b - mean)·scale + beta)
 with scale = gamma / sqrt(var + eps).  The folded weights are computed in every prediction, from what parameters and running
 statistics are then: nothing can be out of date, and it costs no more than to look whether they have changed.
@@ -21,6 +21,7 @@ from .affine import Affine
 from .base import Array, Cache, Call, Declared, Layer, NoCache, Steps
 from .batchnorm import BatchNorm
 from .conv import Conv
+from .dropout import Dropout, drop_threshold
 from .groupnorm import GroupNorm
 from .layernorm import LayerNorm
 from .maxpool import MaxPool
@@ -30,7 +31,7 @@ from .spatial_batchnorm import SpatialBatchNorm
 
 @dataclass(frozen=True)
 class Fusion:
-    """The kernels of a pair; `layers`, `p`, `g`, `s`, `c` are sequences with an entry for each of the two.
+    """The kernels of two or three layers; `layers`, `p`, `g`, `s`, `c` are sequences with an entry for each of them.
 
     Attributes
     ----------
@@ -98,13 +99,16 @@ def units_of(layers: Sequence[Layer], *, fuse: bool = True) -> list[Unit]:
     [(0, 1), (2, 2)]
     >>> [(unit.first, unit.last) for unit in units_of([bp.Conv(8, 3), bp.ReLU(), bp.MaxPool(2)])]
     [(0, 0), (1, 2)]
+    >>> [(unit.first, unit.last) for unit in units_of([bp.Affine(8), bp.BatchNorm(), bp.ReLU(), bp.Dropout()])]
+    [(0, 0), (1, 3)]
     """
     units: list[Unit] = []
     i = 0
     while i < len(layers):
         kinds = tuple(type(layer) for layer in layers[i : i + 3]) if fuse else ()
-        fusion = FUSIONS.get(kinds[:2]) if kinds[1:] != (ReLU, MaxPool) else None
-        units.append(Unit(i, i + 1 if fusion else i, fusion))
+        key = kinds if kinds in FUSIONS else kinds[:2]
+        fusion = FUSIONS.get(key) if kinds[1:] != (ReLU, MaxPool) else None
+        units.append(Unit(i, i + len(key) - 1 if fusion else i, fusion))
         i = units[-1].last + 1
     return units
 
@@ -251,7 +255,7 @@ def _batchnorm_relu_forward(out: Array, x: Array, layers: Any, p: Any, g: Any, s
 def _batchnorm_relu_backward(
     dx: Any, dout: Array, x: Array, out: Array, layers: Any, p: Any, g: Any, s: Any, c: Any
 ) -> Call:
-    return native.batchnorm_backward(dx, g[0].gamma, g[0].beta, dout, x, p[0].gamma, c[0].mean, c[0].rstd, out)
+    return native.batchnorm_backward(dx, g[0].gamma, g[0].beta, dout, x, p[0].gamma, c[0].mean, c[0].rstd, out, 1.0)
 
 
 def _batchnorm_relu_infer(out: Array, x: Array, layers: Any, p: Any, s: Any, c: Any) -> Call:
@@ -259,6 +263,31 @@ def _batchnorm_relu_infer(out: Array, x: Array, layers: Any, p: Any, s: Any, c: 
 
 
 FUSIONS[BatchNorm, ReLU] = Fusion(_batchnorm_relu_forward, _batchnorm_relu_backward, _batchnorm_relu_infer)
+
+
+# Dropout behind a relu: its output is positive exactly where the relu's is and it kept the value.  So the backward needs to
+# know nothing but that output, and neither the relu's nor what was kept is written.
+
+
+def _batchnorm_relu_dropout_forward(out: Array, x: Array, layers: Any, p: Any, g: Any, s: Any, c: Any) -> Call:
+    steps = Steps()
+    steps.add("norm", _batchnorm_relu_forward(out, x, layers, p, g, s, c))
+    if layers[2].drop_prob > 0:
+        threshold, scale = drop_threshold(layers[2].drop_prob), layers[2].scale
+        steps.add("dropout", native.dropout_forward(out, None, out, c[2].random, threshold, scale))
+    return steps
+
+
+def _batchnorm_relu_dropout_backward(
+    dx: Any, dout: Array, x: Array, out: Array, layers: Any, p: Any, g: Any, s: Any, c: Any
+) -> Call:
+    saved = (c[0].mean, c[0].rstd, out, layers[2].scale)
+    return native.batchnorm_backward(dx, g[0].gamma, g[0].beta, dout, x, p[0].gamma, *saved)
+
+
+FUSIONS[BatchNorm, ReLU, Dropout] = Fusion(
+    _batchnorm_relu_dropout_forward, _batchnorm_relu_dropout_backward, _batchnorm_relu_infer
+)
 
 
 def _layernorm_relu_forward(out: Array, x: Array, layers: Any, p: Any, g: Any, s: Any, c: Any) -> Call:

@@ -70,18 +70,19 @@ void normalise(T* out, const T* x, const T* mean, const T* scale, const T* beta,
     });
 }
 
-// What arrives at the normalisation: dout, but nothing where the relu behind it let nothing through.
+// What arrives at the normalisation: dout, but nothing where the relu behind it, or the dropout behind that, let nothing
+// through; the dropout scaled the rest.
 template <bool relu, class T, class C>
-inline Vec<T> upstream(const C& columns, const T* dout, const T* relu_out, long row) {
+inline Vec<T> upstream(const C& columns, const T* dout, const T* relu_out, T factor, long row) {
     const Vec<T> d = columns.get(dout + row);
-    if constexpr (relu) return columns.get(relu_out + row) > T(0) ? d : Vec<T>{};
+    if constexpr (relu) return columns.get(relu_out + row) > T(0) ? d * factor : Vec<T>{};
     return d;
 }
 
 // Σ upstream and Σ upstream (x - mean) of the rows first .. last.
 template <bool relu, class T>
-void gradient_sums(T* sum_out, T* product_out, const T* dout, const T* relu_out, const T* x, const T* mean, long D, long first,
-                   long last, long begin, long end) {
+void gradient_sums(T* sum_out, T* product_out, const T* dout, const T* relu_out, T factor, const T* x, const T* mean, long D,
+                   long first, long last, long begin, long end) {
     constexpr long most = Grid::most_slots<T>;
     const long slots = slots_of<T>(begin, end);
     Vec<T> total[most], total_product[most], sum[most], product[most];
@@ -94,7 +95,7 @@ void gradient_sums(T* sum_out, T* product_out, const T* dout, const T* relu_out,
             const Vec<T> m = columns.get(mean);
             for (int i = 0; i < together; i++) {
                 const long row = (n + i) * D;
-                const Vec<T> d = upstream<relu>(columns, dout, relu_out, row);
+                const Vec<T> d = upstream<relu>(columns, dout, relu_out, factor, row);
                 sum[columns.slot] += d;
                 product[columns.slot] += d * (columns.get(x + row) - m);
             }
@@ -112,13 +113,13 @@ void gradient_sums(T* sum_out, T* product_out, const T* dout, const T* relu_out,
 
 // dx = gamma rstd (upstream - mean of upstream - xhat mean of upstream xhat) = scale upstream - shift - tilt (x - mean)
 template <bool relu, class T>
-void input_gradient(T* dx, const T* dout, const T* relu_out, const T* x, const T* mean, const T* scale, const T* shift,
-                    const T* tilt, long D, long first, long last, long begin, long end) {
+void input_gradient(T* dx, const T* dout, const T* relu_out, T factor, const T* x, const T* mean, const T* scale,
+                    const T* shift, const T* tilt, long D, long first, long last, long begin, long end) {
     for_each_rows<T>(first, last, begin, end, [&](auto columns, long n, auto together) {
         const Vec<T> m = columns.get(mean), k = columns.get(scale), a = columns.get(shift), b = columns.get(tilt);
         for (int i = 0; i < together; i++) {
             const long row = (n + i) * D;
-            const Vec<T> d = upstream<relu>(columns, dout, relu_out, row);
+            const Vec<T> d = upstream<relu>(columns, dout, relu_out, factor, row);
             columns.put(dx + row, k * d - (a + (columns.get(x + row) - m) * b));
         }
     });
@@ -165,17 +166,20 @@ void batchnorm_forward(Array<T> out, Array<T> mean, Array<T> var, Array<T> rstd,
 }
 BACKPASS_KERNEL(batchnorm_forward, "out(N, D) mean(D) var(D) rstd(D) x(N, D) gamma(D) beta(D) eps relu")
 
-// relu_out is the output of the relu that was fused behind (or missing): where it is zero, dout does not pass.
+// relu_out is the output of the relu, or of relu and dropout, that were fused behind (or missing): where it is zero, dout
+// does not pass, and elsewhere it is multiplied by the dropout's scale.
 template <class T>
 void batchnorm_backward(Array<T> dx, Array<T> dgamma, Array<T> dbeta, Array<const T> dout, Array<const T> x,
-                        Array<const T> gamma, Array<const T> mean, Array<const T> rstd, Array<const T> relu_out) {
+                        Array<const T> gamma, Array<const T> mean, Array<const T> rstd, Array<const T> relu_out,
+                        double dropout_scale) {
     const long N = x.shape[0], D = x.shape[1];
+    const T factor = static_cast<T>(dropout_scale);
     const Grid grid(N, D);
     T* const partial = scratch<T>(Slot::partial, static_cast<std::size_t>(2 * grid.row_pieces * D));
     grid.for_each_piece([&](long r, long first, long last, long begin, long end) {
         const auto kernel = relu_out ? gradient_sums<true, T> : gradient_sums<false, T>;
-        kernel(partial + 2 * r * D, partial + (2 * r + 1) * D, dout.data, relu_out.data, x.data, mean.data, D, first, last,
-               begin, end);
+        kernel(partial + 2 * r * D, partial + (2 * r + 1) * D, dout.data, relu_out.data, factor, x.data, mean.data, D,
+               first, last, begin, end);
     });
     grid.for_each_piece([&](long r, long first, long last, long begin, long end) {
         T* const own = scratch<T>(Slot::other, static_cast<std::size_t>(3 * D));  // as in the forward
@@ -194,11 +198,12 @@ void batchnorm_backward(Array<T> dx, Array<T> dgamma, Array<T> dbeta, Array<cons
             product[d] = product[d] * rstd[d] * share * scale[d] * rstd[d];  // in an order that does not underflow early
         }
         const auto kernel = relu_out ? input_gradient<true, T> : input_gradient<false, T>;
-        kernel(dx.data, dout.data, relu_out.data, x.data, mean.data, scale, sum, product, D, first, last, begin, end);
+        kernel(dx.data, dout.data, relu_out.data, factor, x.data, mean.data, scale, sum, product, D, first, last, begin, end);
     });
 }
 BACKPASS_KERNEL(batchnorm_backward,
-                "dx?(N, D) dgamma(D) dbeta(D) dout(N, D) x(N, D) gamma(D) mean(D) rstd(D) relu_out?(N, D)")
+                "dx?(N, D) dgamma(D) dbeta(D) dout(N, D) x(N, D) gamma(D) mean(D) rstd(D) relu_out?(N, D) "
+                "dropout_scale")
 
 template <class T>
 void batchnorm_infer(Array<T> out, Array<const T> x, Array<const T> gamma, Array<const T> beta, Array<const T> mean,

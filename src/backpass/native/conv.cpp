@@ -16,6 +16,7 @@
 
 #include "gemm_micro.hpp"
 #include "parallel.hpp"
+#include "pointwise.hpp"
 #include "strips.hpp"
 
 namespace backpass {
@@ -243,7 +244,9 @@ template <class T>
 void conv_forward(Array<T> out, Array<const T> x, Array<const T> w, Array<const T> b, long stride_y, long stride_x,
                   long dilation_y, long dilation_x, long top, long left, long relu) {
     const ConvSizes s = conv_sizes(out, x, w, stride_y, stride_x, dilation_y, dilation_x, top, left);
-    if (strips::fit<T>(s))
+    if (pointwise::fit<T>(s))
+        pointwise::forward(out.data, x.data, w.data, b.data, relu != 0, s);
+    else if (strips::fit<T>(s))
         strips::forward<T>(out.data, x.data, nullptr, {w.data, false}, b.data, relu != 0, s);
     else
         forward_by_blocks(out, x, w, b, relu != 0, s);
@@ -372,6 +375,8 @@ void conv_backward(Array<T> dx, Array<T> dw, Array<T> db, Array<const T> dout, A
                    Array<const T> relu_out, long stride_y, long stride_x, long dilation_y, long dilation_x, long top,
                    long left) {
     const ConvSizes s = conv_sizes(dout, x, w, stride_y, stride_x, dilation_y, dilation_x, top, left);
+    if (pointwise::fit<T>(s))
+        return pointwise::backward(dx.data, dw.data, db.data, dout.data, x.data, w.data, relu_out.data, s);
     if (strips::fit<T>(s))
         strips::weight_gradients(dw.data, db.data, dout.data, x.data, relu_out.data, s);
     else

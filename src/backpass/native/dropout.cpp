@@ -12,6 +12,7 @@ static_assert(philox_tile == 64);  // ranges of elements begin at multiples of i
 }  // namespace
 
 // random: seed, layer, step.  A word below `threshold` drops its element: drop_prob 2^32, the same for float and double.
+// out may be x itself; kept may be missing.
 template <class T>
 void dropout_forward(Array<T> out, Array<std::uint8_t> kept, Array<const T> x, Array<const std::uint64_t> random,
                      long threshold, double scale) {
@@ -27,7 +28,7 @@ void dropout_forward(Array<T> out, Array<std::uint8_t> kept, Array<const T> x, A
             for (int i = 0; i < philox_tile; i++) keep[i] = words[i] >= least;
             for (int i = 0; i < philox_tile; i++) factors[i] = static_cast<T>(keep[i]) * factor;
             const long count = std::min(philox_tile, end - begin);
-            std::copy(keep, keep + count, kept.data + begin);
+            if (kept) std::copy(keep, keep + count, kept.data + begin);
             if (count == philox_tile) {
                 for (long i = 0; i < philox_tile; i += lanes<T>)
                     store(out.data + begin + i, load(x.data + begin + i) * load(factors + i));
@@ -37,7 +38,7 @@ void dropout_forward(Array<T> out, Array<std::uint8_t> kept, Array<const T> x, A
         }
     });
 }
-BACKPASS_KERNEL(dropout_forward, "out(n..) kept(n..) x(n..) random(3) threshold scale")
+BACKPASS_KERNEL(dropout_forward, "out(n..) kept?(n..) x(n..) random(3) threshold scale")
 
 // dx may be dout itself.
 template <class T>

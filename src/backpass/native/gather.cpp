@@ -9,9 +9,9 @@ namespace {
 // out[i] = (x[indices[i]] - shift) * scale, element by element of a sample.
 template <class T, class X>
 void gather(Array<T> out, Array<const X> x, Array<const std::int64_t> indices, Array<const T> shift, Array<const T> scale) {
-    const long D = x.cols();
-    const long rows_per_piece = std::max(1l, memory_grain / std::max(1l, D));
-    parallel_ranges(indices.size(), rows_per_piece, [&](long begin, long end) {
+    const long D = x.cols(), N = indices.size(), most = std::max(1l, memory_grain / std::max(1l, D));
+    const long rows_per_piece = N * D < shared_least ? most : std::min(most, (N + 1) / 2);  // two pieces at least
+    parallel_ranges(N, rows_per_piece, [&](long begin, long end) {
         for (long i = begin; i < end; i++) {
             const X* from = x.data + indices[i] * D;
             T* to = out.data + i * D;

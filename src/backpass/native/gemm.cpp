@@ -132,10 +132,14 @@ void compute(const Product<T>& x, long piece, Cut blocks, long k_begin) {
                     narrow_tile_of<T>(count)(depth, a, a_step, height, b, b_step, c, x.ldc, epilogue);
                     continue;
                 }
-                T* const copy = x.copy_b && b != own_b && count == width ? own_b : nullptr;
+                Beside<T> beside;
+                if (x.copy_b && b != own_b && count == width) beside.copy = own_b;
+                const long line = 64 / sizeof(T), ahead = column + NR<T> + i * line;  // of the next panel
+                if (!x.b.along_k() && j + 1 < last && i * line < NR<T> && ahead < x.n)
+                    beside.ahead = x.b.at(ahead, k0), beside.step = x.b.k_stride;
                 const Tile<T> tile = along_k ? tile_of<T, true>(height, count) : tile_of<T>(height, count);
-                tile(depth, a, a_step, b, b_step, c, x.ldc, count, epilogue, copy);
-                if (copy) {
+                tile(depth, a, a_step, b, b_step, c, x.ldc, count, epilogue, beside);
+                if (beside.copy) {
                     b = own_b;
                     b_step = width;
                 }

@@ -31,15 +31,22 @@ inline constexpr int MR = 6;
 template <class T>
 inline constexpr int NR = 2 * lanes<T>;
 
+// What a tile does besides, where these are given.
+template <class T>
+struct Beside {
+    T* copy = nullptr;         // becomes the packed panel of the B that is read, for the tiles that follow
+    const T* ahead = nullptr;  // fetched into the second cache, a line for each of k, `step` apart
+    long step = 0;
+};
+
 // C (rows, columns) = epilogue(A (rows, k) B (k, columns)), columns in the last vector or filling it.
 // A[r, p] is a[r * a_step + p] when `along_k`, else a[p * a_step + r] (packed: a_step = rows).
 // B[p, :] is at b + p * b_step, `vectors` times `width` of it readable (packed: b_step = vectors * lanes).
 // A few columns take less time in a vector of `width` < lanes: processors that have two units of half the width for a
 // wide one do two at a time.
-// Where `copy` is given, it becomes the packed panel of the B that is read: the first tile of a panel copies it for the others.
 template <class T, int rows, int vectors, int width, bool along_k>
 void tile(long k, const T* a, long a_step, const T* b, long b_step, T* c, long ldc, long columns,
-          const Epilogue<T>& epilogue, T* copy) {
+          const Epilogue<T>& epilogue, Beside<T> beside) {
     constexpr int L = lanes<T>;
     using V = typename VectorOf<T, width * sizeof(T)>::type;
     if (k > 2 * rows) {
@@ -54,12 +61,16 @@ void tile(long k, const T* a, long a_step, const T* b, long b_step, T* c, long l
         V row[vectors];
 #pragma GCC unroll 2
         for (int v = 0; v < vectors; v++) __builtin_memcpy(&row[v], b + v * width, sizeof(V));
-        if (copy) {
+        if (beside.copy) {
 #pragma GCC unroll 2
-            for (int v = 0; v < vectors; v++, copy += width) {
-                __builtin_memcpy(copy, &row[v], sizeof(V));
+            for (int v = 0; v < vectors; v++, beside.copy += width) {
+                __builtin_memcpy(beside.copy, &row[v], sizeof(V));
                 __builtin_prefetch(b + v * width + 6 * b_step);  // too far apart for the hardware to foresee
             }
+        }
+        if (beside.ahead) {
+            __builtin_prefetch(beside.ahead, 0, 2);
+            beside.ahead += beside.step;
         }
 #pragma GCC unroll 16
         for (int r = 0; r < rows; r++) {
@@ -105,10 +116,10 @@ void tile(long k, const T* a, long a_step, const T* b, long b_step, T* c, long l
 
 template <class T>
 struct Tile {
-    void (*kernel)(long, const T*, long, const T*, long, T*, long, long, const Epilogue<T>&, T*);
+    void (*kernel)(long, const T*, long, const T*, long, T*, long, long, const Epilogue<T>&, Beside<T>);
     void operator()(long k, const T* a, long a_step, const T* b, long b_step, T* c, long ldc, long columns,
-                    const Epilogue<T>& epilogue, T* copy = nullptr) const {
-        kernel(k, a, a_step, b, b_step, c, ldc, columns, epilogue, copy);
+                    const Epilogue<T>& epilogue, Beside<T> beside = {}) const {
+        kernel(k, a, a_step, b, b_step, c, ldc, columns, epilogue, beside);
     }
 };
 

@@ -76,11 +76,31 @@ void halve_row(T* out, Index* argmax, const T* first, const T* second, long OW, 
     }
 }
 
+// The only window of an image without zeros around: it lies in memory as the image does.
+inline bool is_whole(const Window& k, long H, long W) { return k.HH == H && k.WW == W && !k.top && !k.left; }
+
 template <class T, class Index>
 void pool(Array<T> out, Array<Index> argmax, Array<const T> x, const Window& k) {
     constexpr int L = lanes<T>;
     const long H = x.shape[2], W = x.shape[3], OH = out.shape[2], OW = out.shape[3];
     const bool halves = k.HH == 2 && k.WW == 2 && k.stride_y == 2 && k.stride_x == 2 && !k.top && !k.left;
+    if (is_whole(k, H, W)) {
+        planes(out.size(), H * W, [&](long begin, long end) {
+            for (long p = begin; p < end; p++) {
+                const T* const from = x.data + p * H * W;
+                T best = from[0];
+                long place = 0;
+                for (long t = 1; t < H * W; t++) {
+                    const bool wins = !(from[t] <= best) && best == best;  // larger or a NaN; a NaN stays
+                    best = wins ? from[t] : best;
+                    place = wins ? t : place;
+                }
+                out[p] = best;
+                if (argmax) argmax[p] = static_cast<Index>(place);
+            }
+        });
+        return;
+    }
     const ConvSizes sizes{x.shape[0], x.shape[1], H, W, x.shape[1], k.HH, k.WW, OH, OW, k.stride_y, k.stride_x, 1, 1,
                           k.top, k.left, x.shape[1], 1, 1};
     const Plane<T> layout(sizes);
@@ -159,6 +179,13 @@ void unpool(Array<T> dx, Array<const T> dout, Array<const Index> argmax, const W
     if (!dx) return;  // the first layer of a net needs none
     const long H = dx.shape[2], W = dx.shape[3], OH = dout.shape[2], OW = dout.shape[3];
     const bool halves = k.HH == 2 && k.WW == 2 && k.stride_y == 2 && k.stride_x == 2 && !k.top && !k.left;
+    if (is_whole(k, H, W)) {
+        planes(dout.size(), H * W, [&](long begin, long end) {
+            fill_zero(dx.data + begin * H * W, (end - begin) * H * W);
+            for (long p = begin; p < end; p++) dx[p * H * W + argmax[p]] = dout[p];
+        });
+        return;
+    }
     const ConvSizes sizes{dx.shape[0], dx.shape[1], H, W, dx.shape[1], k.HH, k.WW, OH, OW, k.stride_y, k.stride_x, 1, 1,
                           k.top, k.left, dx.shape[1], 1, 1};
     const Plane<T> layout(sizes);

@@ -2,7 +2,9 @@
 #pragma once
 #include <atomic>
 #include <cmath>
+#include <cstdint>
 #include <limits>
+#include <type_traits>
 
 #include "kernel.hpp"
 #include "parallel.hpp"
@@ -27,10 +29,11 @@ inline constexpr long optimizer_grain = 8192;
 // step(i) for i = 0 .. n-1; it returns a number that is finite exactly if all that it computed is.
 template <class Step>
 void sweep(long n, const Control& control, Step&& step) {
+    using T = decltype(step(0));
     parallel_elements(n, optimizer_grain, [&](long begin, long end) {
-        long bad = 0;
+        std::conditional_t<sizeof(T) == 4, std::int32_t, std::int64_t> bad = 0;  // as wide as T: a vector of one, too
 #pragma GCC ivdep
-        for (long i = begin; i < end; i++) bad |= !(std::abs(step(i)) <= std::numeric_limits<decltype(step(i))>::max());
+        for (long i = begin; i < end; i++) bad |= !(std::abs(step(i)) <= std::numeric_limits<T>::max());
         if (bad) control.set_bad();
     });
 }

@@ -207,7 +207,7 @@ struct Scratch {
 
 }  // namespace
 
-int threads() { return pool().threads(); }
+int threads() { return inside_job ? 1 : pool().threads(); }
 
 void set_threads(int count) { pool().set_threads(count); }
 

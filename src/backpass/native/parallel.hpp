@@ -11,7 +11,7 @@
 
 namespace backpass {
 
-int threads();                // how many threads share the work, the calling one included
+int threads();                // how many threads share the work, the calling one included; within a job, one
 void set_threads(int count);  // count >= 1
 
 using Body = void (*)(void* context, long piece);

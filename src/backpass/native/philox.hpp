@@ -32,11 +32,19 @@ inline void philox4x32(std::uint32_t (&counter)[4], std::uint32_t key0, std::uin
 inline constexpr long philox_tile = 64;  // words that are drawn together: 16 blocks
 
 struct PhiloxStream {
-    std::uint32_t seed[2], layer, step[2];
+    std::uint32_t layer, step[2];
+    std::uint64_t key0[10], key1[10];  // of each round
 
     // random: seed, layer, step
-    explicit PhiloxStream(const std::uint64_t* random)
-        : seed{low(random[0]), high(random[0])}, layer(low(random[1])), step{low(random[2]), high(random[2])} {}
+    explicit PhiloxStream(const std::uint64_t* random) : layer(low(random[1])), step{low(random[2]), high(random[2])} {
+        std::uint32_t first = low(random[0]), second = high(random[0]);
+        for (int round = 0; round < 10; round++) {
+            key0[round] = first;
+            key1[round] = second;
+            first += 0x9E3779B9;  // the golden ratio
+            second += 0xBB67AE85;  // sqrt(3) - 1
+        }
+    }
 
     // The words of elements 64 tile ... 64 tile + 63.
     void draw(std::uint32_t* words, long tile) const {
@@ -47,24 +55,30 @@ struct PhiloxStream {
             front[i] = static_cast<std::uint64_t>(i / 2 + i % 2 * width);
         }
         back = front + static_cast<std::uint64_t>(width / 2);
-        for (int group = 0; group < philox_tile / 4; group += width) {
-            Vec<std::uint64_t> a = index + static_cast<std::uint64_t>(tile * (philox_tile / 4) + group);
-            Vec<std::uint64_t> b = broadcast<std::uint64_t>(layer);
-            Vec<std::uint64_t> c = broadcast<std::uint64_t>(step[0]), d = broadcast<std::uint64_t>(step[1]);
-            std::uint32_t key0 = seed[0], key1 = seed[1];
-            for (int round = 0; round < 10; round++) {
-                const Vec<std::uint64_t> first = product_of_lower_halves(a, broadcast<std::uint64_t>(0xD2511F53));
-                const Vec<std::uint64_t> second = product_of_lower_halves(c, broadcast<std::uint64_t>(0xCD9E8D57));
-                a = second >> 32 ^ b ^ static_cast<std::uint64_t>(key0);
-                b = second;  // what is in the upper halves does not matter
-                c = first >> 32 ^ d ^ static_cast<std::uint64_t>(key1);
-                d = first;
-                key0 += 0x9E3779B9;  // the golden ratio
-                key1 += 0xBB67AE85;  // sqrt(3) - 1
+        for (int group = 0; group < philox_tile / 4; group += 2 * width) {
+            // Two vectors of blocks in turn: a round's products wait for the round before.
+            Vec<std::uint64_t> a[2], b[2], c[2], d[2];
+            for (int i = 0; i < 2; i++) {
+                a[i] = index + static_cast<std::uint64_t>(tile * (philox_tile / 4) + group + i * width);
+                b[i] = broadcast<std::uint64_t>(layer);
+                c[i] = broadcast<std::uint64_t>(step[0]), d[i] = broadcast<std::uint64_t>(step[1]);
             }
-            const Vec<std::uint64_t> ab = (a & 0xffffffff) | b << 32, cd = (c & 0xffffffff) | d << 32;
-            Vec<std::uint64_t> ordered[2] = {__builtin_shuffle(ab, cd, front), __builtin_shuffle(ab, cd, back)};
-            __builtin_memcpy(words + 4 * group, ordered, sizeof ordered);
+#pragma GCC unroll 10
+            for (int round = 0; round < 10; round++)
+#pragma GCC unroll 2
+                for (int i = 0; i < 2; i++) {
+                    const Vec<std::uint64_t> first = product_of_lower_halves(a[i], broadcast<std::uint64_t>(0xD2511F53));
+                    const Vec<std::uint64_t> second = product_of_lower_halves(c[i], broadcast<std::uint64_t>(0xCD9E8D57));
+                    a[i] = second >> 32 ^ b[i] ^ key0[round];
+                    b[i] = second;  // what is in the upper halves does not matter
+                    c[i] = first >> 32 ^ d[i] ^ key1[round];
+                    d[i] = first;
+                }
+            for (int i = 0; i < 2; i++) {
+                const Vec<std::uint64_t> ab = (a[i] & 0xffffffff) | b[i] << 32, cd = (c[i] & 0xffffffff) | d[i] << 32;
+                Vec<std::uint64_t> ordered[2] = {__builtin_shuffle(ab, cd, front), __builtin_shuffle(ab, cd, back)};
+                __builtin_memcpy(words + 4 * (group + i * width), ordered, sizeof ordered);
+            }
         }
     }
 

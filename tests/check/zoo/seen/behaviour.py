@@ -81,7 +81,7 @@ def affine_backward(dout, cache):
 
 #: cache popped
 def tanh_backward(dout, cache):
-    t = cache.pop("t")  # BUG second_call
+    t = cache.pop("t")  # BUG second_call|mutation
     return dout * (1 - t**2)
 
 
@@ -134,7 +134,7 @@ def tanh_backward(dout, cache):
 #: exception in the backward
 def affine_backward(dout, cache):
     x, w, b = cache
-    dx = dout @ w  # BUG exception
+    dx = dout @ w  # BUG exception|transposed
     dw = x.reshape(len(x), -1).T @ dout
     db = dout.sum(axis=0)
     return dx, dw, db
