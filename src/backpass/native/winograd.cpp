@@ -23,6 +23,10 @@
 // A block of some rows of tiles goes through all steps while it lies in the second cache.  Transforms work on vectors
 // of channels, so a few image rows of as many channels are transposed first, and back at the end.  Outside the image
 // there are zeros; what is computed beyond the output is not stored.
+//
+// What limits it, measured with 64 images of 64 channels, 32x32, and 3x3: products take three quarters of the time, at nine
+// tenths of the rate of multiply-adds; a tenth goes into turning pixels and channels around, the rest into transforms.
+// With 128-256 channels and 8x8 dU is 4.7 MB for each piece, beyond the second cache, and its product slower for that.
 #include "winograd.hpp"
 
 #include <algorithm>
@@ -48,7 +52,9 @@ struct Layout {
     ConvSizes s;
     long rows, cols;       // tiles of an image
     long wide;             // tiles of inputs in a row
-    long block_rows;       // rows of tiles in a block, of one image or several
+    long together;         // rows of tiles that stay in one block
+    long block_rows;       // rows of tiles that a block should have, of one image or several
+    long most_rows;        // and may have
     long tiles;            // of inputs in a block, at most
     long pitch;            // columns of the input under a row of tiles
     long C_stride, F_stride;  // from tile to tile in V and dM
@@ -58,11 +64,12 @@ struct Layout {
         rows = divide_up(s.OH, m);
         cols = divide_up(s.OW, m);
         block_rows = std::max(1L, (block_tiles + cols / 2) / cols);
-        if (subs > 1 && block_rows > rows) block_rows -= block_rows % rows;  // whole images: each has a row of inputs more
-        block_rows = std::min(block_rows, s.N * rows);
+        together = subs > 1 && block_rows >= rows ? rows : 1;  // each image has a row of inputs more
+        block_rows -= block_rows % together;
         wide = cols + subs - 1;
-        const long images = (block_rows + 2 * rows - 2) / rows;  // that have a part in a block, at most
-        tiles = (block_rows + images * (subs - 1)) * wide;
+        most_rows = std::min(block_rows + block_rows / 2 + together, s.N * rows);
+        const long images = (most_rows + 2 * rows - 2) / rows;  // that have a part in a block, at most
+        tiles = (most_rows + images * (subs - 1)) * wide;
         pitch = m * cols + overlap;
         C_stride = odd_vectors<T>(s.C);
         F_stride = odd_vectors<T>(s.F);
@@ -70,9 +77,13 @@ struct Layout {
         M_plane = odd_vectors<T>((tiles + subs - 1) * F_stride);
         D_plane = odd_vectors<T>(tiles * NR<T>);
     }
+    // Blocks of `total` rows: an even number, so that two threads share equally, and of equal size, up to half above what it
+    // should be.
+    long blocks(long total) const { return std::clamp((total + block_rows) / (2 * block_rows) * 2, 1L, total / together); }
+    long block_begin(long total, long block) const { return total / together * block / blocks(total) * together; }
     long work() const { return s.N * rows * cols * 36 * subs * subs * s.C * s.F; }
     // Scratch for the image rows of a block, L channels side by side, and for one row of tiles between two transforms.
-    long strip_size() const { return (m * std::min(block_rows, rows) + overlap) * pitch * lanes<T>; }
+    long strip_size() const { return (m * std::min(most_rows, rows) + overlap) * pitch * lanes<T>; }
     long half_size() const { return 6 * pitch * lanes<T>; }
 };
 
@@ -432,8 +443,8 @@ void forward(const ConvSizes& s, Array<T> out, Array<const T> x, Array<const T> 
     weights.packed = scratch<T>(Slot::packed_a, weights.size());
     weights.transform(w.data);
     const long total = s.N * g.rows;
-    share(divide_up(total, g.block_rows), g.work(), [&](long block) {
-        const long begin = block * g.block_rows, end = std::min(total, begin + g.block_rows);
+    share(g.blocks(total), g.work(), [&](long block) {
+        const long begin = g.block_begin(total, block), end = g.block_begin(total, block + 1);
         T* const V = scratch<T>(Slot::tile, 36 * (g.V_plane + g.D_plane) + g.strip_size() + g.half_size());
         T *const panel = V + 36 * g.V_plane, *const strip = panel + 36 * g.D_plane, *const half = strip + g.strip_size();
         transform_input(V, x.data, g, begin, end, strip, half);
@@ -455,7 +466,7 @@ void backward(const ConvSizes& s, Array<T> dx, Array<T> dw, Array<T> db, Array<c
         weights.packed = scratch<T>(Slot::packed_a, weights.size());
         weights.transform(w.data);
     }
-    // A piece is some images; it sums dU and db into its own place.
+    // A piece is some images; it sums dU and db into its own place: dU[s, (i, j)] in panels of NR filters, each (C, NR).
     const long filters = divide_up(s.F, L) * L, plane = s.C * filters, size = 36 * all * plane + filters;
     const long pieces = std::clamp(divide_up(s.N * g.rows * g.cols, 256), 2L, 8L) > s.N
                             ? s.N
@@ -473,8 +484,8 @@ void backward(const ConvSizes& s, Array<T> dx, Array<T> dw, Array<T> db, Array<c
         if (subs > 1)  // the tile before the first one
             for (int k = 0; k < 36; k++) fill_zero(M + k * g.M_plane - g.F_stride, g.F_stride);
         Epilogue<T> epilogue;
-        for (long begin = first; begin < last; begin += g.block_rows) {
-            const long end = std::min(last, begin + g.block_rows);
+        for (long block = 0; block < g.blocks(last - first); block++) {
+            const long begin = first + g.block_begin(last - first, block), end = first + g.block_begin(last - first, block + 1);
             transform_input(V, x.data, g, begin, end, strip, half);
             transform_upstream(M, dout.data, relu_out.data, g, begin, end, strip, half);
             const auto add_run = [&](long tile, long tiles) {
@@ -486,14 +497,15 @@ void backward(const ConvSizes& s, Array<T> dx, Array<T> dw, Array<T> db, Array<c
                     for (int ij = 0; ij < all; ij++) {
                         if (is_zero(subs, k / 6, ij / subs) || is_zero(subs, k % 6, ij % subs)) continue;
                         const T* const from = V + k * g.V_plane + (tile + ij / subs * g.wide + ij % subs) * g.C_stride;
-                        for (long f = 0; f < filters; f += NR<T>)
+                        for (long f = 0; f < filters; f += NR<T>) {
+                            const long width = std::min<long>(NR<T>, filters - f);
                             for (long part = 0; part < parts; part++) {
                                 const long c = part * s.C / parts, height = (part + 1) * s.C / parts - c;
-                                const long width = std::min<long>(NR<T>, filters - f);
                                 tile_of<T>(height, width)(tiles, from + c, g.C_stride, M + k * g.M_plane + tile * g.F_stride + f,
-                                                          g.F_stride, dU + (k * all + ij) * plane + c * filters + f, filters,
+                                                          g.F_stride, dU + (k * all + ij) * plane + f * s.C + c * width, width,
                                                           width, epilogue);
                             }
+                        }
                     }
                 epilogue.accumulate = true;
             };
@@ -514,6 +526,7 @@ void backward(const ConvSizes& s, Array<T> dx, Array<T> dw, Array<T> db, Array<c
     const long taps = s.HH * s.HH, chunk = 32, chunks = divide_up(s.C, chunk);
     share(filters / L * chunks, pieces * size, [&](long piece) {
         const long f = piece / chunks * L, c0 = piece % chunks * chunk, c1 = std::min(s.C, c0 + chunk);
+        const long panel = f / NR<T> * NR<T>, width = std::min<long>(NR<T>, filters - panel);
         T* const kernels = scratch<T>(Slot::panel_a, (chunk * taps + L) * L);  // (c, tap, filter)
         for (long c = c0; c < c1; c++)
             for (int i = 0; i < subs; i++)
@@ -525,7 +538,7 @@ void backward(const ConvSizes& s, Array<T> dx, Array<T> dw, Array<T> db, Array<c
 #pragma GCC unroll 6
                         for (int p = 0; p < 6; p++) {
                             if (is_zero(subs, p, i) || is_zero(subs, q, j)) continue;
-                            const T* const from = partial + ((6 * p + q) * all + i * subs + j) * plane + c * filters + f;
+                            const T* const from = partial + ((6 * p + q) * all + i * subs + j) * plane + panel * s.C + c * width + f - panel;
                             u[p] = load(from);
                             for (long other = 1; other < pieces; other++) u[p] += load(from + other * size);
                         }
