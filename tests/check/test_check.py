@@ -418,3 +418,36 @@ def test_the_users_own_inputs_are_tried_with_their_first_row_only():
     assert report.findings[0].cause == "keepdims"
     assert "with a batch of one" in report.findings[0].message
     assert check(shift_forward, shift_backward, {"x": np.ones((3, 3)), "shift": np.arange(3.0)}).ok  # which 3 is it?
+
+
+def test_a_cache_object_is_not_taken_for_the_output():
+    from types import SimpleNamespace
+
+    def tanh_forward(x):
+        t = np.tanh(x)
+        return t, SimpleNamespace(t=t)
+
+    def tanh_backward(dout, S):
+        return dout * (1 - S.t**2)
+
+    assert check(tanh_forward, tanh_backward).ok
+
+
+def test_a_gate_with_a_parameter_of_its_own_is_not_compared_with_the_plain_one():
+    def swish_forward(x, beta):
+        s = 1 / (1 + np.exp(-beta * x))
+        return x * s, (x, beta, s)
+
+    def swish_backward(dout, cache):
+        x, beta, s = cache
+        return dout * (s + beta * x * s * (1 - s)), (dout * x * x * s * (1 - s)).sum(axis=0)
+
+    assert check(swish_forward, swish_backward, lambda rng: (rng.standard_normal((4, 3)), rng.uniform(0.5, 2, 3))).ok
+
+
+def test_a_loss_without_a_gradient_is_said_to_be_one():
+    def square_loss(x, y):
+        return ((x - y) ** 2).sum(), None
+
+    report = check(square_loss, None, (np.ones(3), np.zeros(3)))
+    assert "returned no gradient" in report.findings[0].message

@@ -105,6 +105,48 @@ def test_layers_written_as_classes(tmp_path):
     assert report.findings[0].cause == "mean_for_sum"
 
 
+def test_classes_with_inputs_of_any_form(tmp_path):
+    """A dict of arrays, or x alone, is enough where the constructor has defaults; nothing of it breaks the doctor down."""
+    path = write(
+        tmp_path,
+        """
+    import numpy as np
+    def inputs(rng):
+        return {"X": rng.standard_normal((5, 3)), "y": rng.standard_normal((5, 3))}
+    class Halve:
+        def forward(self, x):
+            return x / 2
+        def backward(self, dout):
+            return dout
+    class Line:
+        def __init__(self, width=3):
+            self.params = {"w": np.linspace(1.0, 2.0, width), "shift": np.zeros(1)}
+        def loss(self, X, y):
+            error = X * self.params["w"] + self.params["shift"] - y
+            return (error**2).sum(), {"w": (2 * X * error).sum(axis=0), "shift": np.array([error.sum()])}
+    """,
+    )
+    line, halve = sorted(examine(path), key=lambda r: r.name, reverse=True)
+    assert (line.findings[0].quantity, line.findings[0].cause) == ("dshift", "factor")
+    assert (halve.findings[0].line, halve.findings[0].cause) == (9, "factor")
+
+
+def test_a_breakdown_of_the_doctor_is_not_held_against_the_user(tmp_path, monkeypatch):
+    from backpass.check.pairs import Target
+    from backpass.check.sandbox import _check_target
+
+    def relu_forward(x):
+        return np.maximum(0, x), x
+
+    def relu_backward(dout, x):
+        return dout * (x > 0)
+
+    monkeypatch.setattr("backpass.check.examine.Program", None)
+    report = _check_target(Target("pair", "relu_backward", relu_forward, relu_backward), None, 1.0)
+    assert report.ok
+    assert "please report it" in report.findings[0].message
+
+
 def test_memory_is_limited(tmp_path):
     path = write(
         tmp_path,

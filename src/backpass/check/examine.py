@@ -19,7 +19,7 @@ from backpass.check.inputs import Variant
 from backpass.check.instrument import Program, line_with, relative_path
 from backpass.check.marks import mark_right
 from backpass.check.measure import Measured, attempt, gradients_are_right, measure, quiet
-from backpass.check.objects import as_pair
+from backpass.check.objects import as_pair, made_with
 from backpass.check.own import check_net, check_own, is_own
 from backpass.check.promises import examine_formula, examine_modes
 from backpass.check.report import Finding, GradientRow, Report
@@ -115,6 +115,36 @@ def check(
     report.findings.sort(key=lambda f: ("wrong", "warning", "note").index(f.severity))
     report.seconds = time.perf_counter() - started
     return report
+
+
+def check_layer_class(cls: type, inputs: Any = None, *, name: str = "", budget_s: float = 3.0) -> Report:
+    """Check a class with `forward(x)` and `backward(dout)` by an object of it.
+
+    `inputs(rng)` may return (layer, x), or x alone, as an array or in a dict; what is not given is guessed.
+
+    Raises
+    ------
+    ArgumentError
+        Where no object can be made from the names of the constructor's parameters.
+
+    Examples
+    --------
+    >>> class Square:
+    ...     def forward(self, x):
+    ...         self.x = x
+    ...         return x**2
+    ...     def backward(self, dout):
+    ...         return 2 * dout * self.x
+    >>> check_layer_class(Square, lambda rng: {"x": rng.standard_normal(3)}).ok
+    True
+    """
+    made = made_with(cls, inputs, np.random.default_rng(0))
+    if made is None:
+        raise ArgumentError(
+            f"no {cls.__name__} could be made from the names of its constructor's parameters; "
+            "give one: def inputs(rng): return layer, x"
+        )
+    return check(*made, name=name or cls.__name__, budget_s=budget_s)
 
 
 def _examine(

@@ -72,7 +72,9 @@ def expected(kind: str, name: str, arguments: dict[str, Any]) -> Iterator[Array]
     ):
         return
     w, b = find_array(arguments, W), find_array(arguments, B)
-    understood = [x, w, b, find_array(arguments, SCALE), find_array(arguments, SHIFT)]
+    understood = [x]
+    if kind in ("affine", "conv") or "norm" in kind:
+        understood += [w, b, find_array(arguments, SCALE), find_array(arguments, SHIFT)]
     floats = (v for k, v in arguments.items() if not k.lower().startswith(("running", "moving")))
     if any(isinstance(v, np.ndarray) and v.dtype.kind == "f" and all(v is not u for u in understood) for v in floats):
         return  # an array more than the formula knows of

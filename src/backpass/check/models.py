@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import inspect
 import time
 from collections.abc import Callable
@@ -230,8 +231,8 @@ def _regularisation(
     """Blame the regularisation where a difference is a multiple of the parameter itself."""
     for leaf in wrong:
         value = np.asarray(yours[leaf])
-        if value.shape != true[leaf].shape:
-            continue
+        if value.shape != true[leaf].shape or value.size < 2:
+            continue  # a single number is a multiple of any other
         difference = value - true[leaf]
         w = subject.leaves[leaf]
         square = float(np.sum(w * w))
@@ -353,13 +354,41 @@ def configurations(cls: type) -> list[tuple[str, dict[str, Any], tuple[int, ...]
     return [("a small net", {k: v for k, v in arguments.items() if k in names}, flat)]
 
 
-def check_model_class(
-    cls: type, inputs: Callable[..., Any] | None = None, *, name: str = "", budget_s: float = 4.0
-) -> Report:
+def _stir(model: Any, rng: np.random.Generator) -> None:
+    """Move parameters that begin as zeros or ones, which would hide slips."""
+    for key, value in model.params.items():
+        if not np.any(value) or key.startswith(("gamma", "beta")):
+            model.params[key] = np.asarray(value) + 0.3 * rng.standard_normal(np.shape(value))
+
+
+def _given(cls: type, inputs: Any, rng: np.random.Generator) -> tuple[Any, Any, Any] | None:
+    """Return a model and a batch from what a user gave, or None where it does not make a model of this class."""
+    given = inputs(rng) if callable(inputs) else inputs
+    values = list(given.values()) if isinstance(given, dict) else given
+    if not isinstance(values, tuple | list) or not values:
+        return None
+    if isinstance(values[0], cls):
+        return tuple(values) if len(values) == 3 else None
+    arrays = [v for v in values if isinstance(v, np.ndarray)]
+    if len(arrays) != 2:
+        return None
+    np.random.seed(0)  # noqa: NPY002 - course code draws its weights from the global generator
+    try:
+        model = cls()
+        _stir(model, rng)
+        copy.deepcopy(model).loss(*(a.copy() for a in arrays))
+    except Exception:
+        return None
+    return model, arrays[0], arrays[1]
+
+
+def check_model_class(cls: type, inputs: Any = None, *, name: str = "", budget_s: float = 4.0) -> Report:
     """Check a course-style model class by small nets of it.
 
     One hidden layer, none, several; with and without norm and dropout, where the constructor knows them.
-    `inputs(rng)` may return (model, X, y) for a class whose constructor has arguments of its own.
+    `inputs(rng)` may return (model, X, y) for a class whose constructor has arguments of its own, or a batch of X and y (in
+    a tuple or dict) for a model as the constructor's defaults make it.  Inputs that do not fit the model (they may belong
+    to another function of the same file) are passed over.
 
     Examples
     --------
@@ -374,9 +403,9 @@ def check_model_class(
     started = time.perf_counter()
     rng = np.random.default_rng(0)
     total = Report(name or cls.__name__)
-    if inputs is not None:
-        model, x, y = inputs(rng)
-        return check_model(model, x, y, name=total.name, budget_s=budget_s)
+    given = _given(cls, inputs, rng)
+    if given is not None:
+        return check_model(*given, name=total.name, budget_s=budget_s)
     for label, arguments, shape in configurations(cls):
         np.random.seed(0)  # noqa: NPY002 - course code draws its weights from the global generator
         try:
@@ -387,9 +416,7 @@ def check_model_class(
                 break
             total.checked.append(f"not {label}: the constructor raised {type(error).__name__}")
             continue
-        for key, value in model.params.items():
-            if not np.any(value) or key.startswith(("gamma", "beta")):
-                model.params[key] = np.asarray(value) + 0.3 * rng.standard_normal(np.shape(value))
+        _stir(model, rng)
         report = check_model(
             model, rng.standard_normal(shape), rng.integers(0, 4, shape[0]), name=total.name, budget_s=budget_s
         )

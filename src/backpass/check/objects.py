@@ -97,41 +97,72 @@ def _put(layer: Any, name: str, value: Array) -> None:
         setattr(layer, name, value)
 
 
+FEATURES = "as many as x has"
 SIZES: list[tuple[str, Any]] = [
     (
         r"^(n_?|num_?|size_?|dim_?)?(in|input|inputs|input_dim|input_size|in_features|in_dim|fan_in|d|d_in|nin)(_?\w*)$",
-        4,
+        FEATURES,
     ),
     (r"^(n_?|num_?|size_?|dim_?)?(out|output|outputs|hidden|units|m|d_out|nout|fan_out|neurons)(_?\w*)$", 3),
-    (r"^(num_?features|features|dim|channels|n_?features|size|shape|normalized_shape|d_model)$", 4),
+    (r"^(num_?features|features|dim|channels|n_?features|size|shape|normalized_shape|d_model)$", FEATURES),
     (r"^(p|rate|drop\w*|prob)$", 0.3),
     (r"^(alpha|slope|negative_slope)$", 0.1),
 ]
 
 
-def build(cls: type, rng: np.random.Generator) -> tuple[Any, Array] | None:
-    """Return an object of a class and an x for it, guessed from the constructor's parameters, or None."""
-    arguments: dict[str, Any] = {}
+def made_with(cls: type, inputs: Any, rng: np.random.Generator) -> tuple[Any, Array] | None:
+    """Return an object of a class and an x for it, from what a user gave, or None.
+
+    Inputs may be a function of a generator, and hold `(layer, x)`, or x only: as an array, or in a tuple or dict.  Where
+    they do not fit the class (they may belong to another function of the same file) both are guessed.
+    """
+    given = inputs(rng) if callable(inputs) else inputs
+    if isinstance(given, tuple | list) and given and isinstance(given[0], cls):
+        return given[0], given[1]
+    values = list(given.values()) if isinstance(given, dict) else given if isinstance(given, tuple | list) else [given]
+    x = next((v for v in values if isinstance(v, np.ndarray) and v.dtype.kind == "f"), None)
+    return (build(cls, rng, x) if x is not None else None) or build(cls, rng)
+
+
+def build(cls: type, rng: np.random.Generator, x: Array | None = None) -> tuple[Any, Array] | None:
+    """Return an object of a class and an x for it, guessed from the constructor's parameters, or None.
+
+    With an x the constructor's defaults are tried first, and then sizes that fit the second axis of x.
+    """
+    if x is None:
+        return _constructed(cls, rng, rng.standard_normal((5, 4)), 4)
+    return _constructed(cls, rng, x, None) or _constructed(cls, rng, x, x.shape[min(1, x.ndim - 1)])
+
+
+def _constructed(cls: type, rng: np.random.Generator, x: Array, features: int | None) -> tuple[Any, Array] | None:
+    """Return an object that takes x, and x; the constructor's own defaults where the number of features is None."""
     try:
         parameters = list(inspect.signature(cls).parameters.values())
     except (TypeError, ValueError):
         return None
+    arguments: dict[str, Any] = {}
     for parameter in parameters:
         if parameter.kind in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD):
             continue
+        required = parameter.default is parameter.empty
+        if features is None:
+            if required:
+                return None
+            continue
         value = next((v for pattern, v in SIZES if re.match(pattern, parameter.name.lower())), None)
+        value = features if value == FEATURES else value
         low = parameter.name.lower()
         if low in ("w", "weight", "weights"):
-            value = rng.standard_normal((4, 3))
-        elif low in ("b", "bias") and parameter.default is parameter.empty:
+            value = rng.standard_normal((features, 3))
+        elif low in ("b", "bias") and required:
             value = rng.standard_normal(3)
         elif low in ("gamma", "beta"):
-            value = rng.standard_normal(4)
-        if value is not None and (parameter.default is parameter.empty or isinstance(value, int)):
+            value = rng.standard_normal(features)
+        if value is not None and (required or isinstance(value, int)):
             arguments[parameter.name] = value
-        elif parameter.default is parameter.empty:
+        elif required:
             return None
-    x = rng.standard_normal((5, 4))
+    np.random.seed(0)  # noqa: NPY002 - a constructor may draw its weights from the global generator
     try:
         layer = cls(**arguments)
         copy.deepcopy(layer).forward(x.copy())

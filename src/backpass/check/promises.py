@@ -367,7 +367,8 @@ def _where_rows_mix(
 def _dropout_modes(forward: Any, variant: Variant, program: Program, report: Report) -> None:
     """Compare the mean over many masks in training with what test mode returns."""
     x = next(v for v in variant.arguments.values() if isinstance(v, np.ndarray) and v.dtype.kind == "f")
-    big = np.full((200, 200), 1.7)
+    # 40 000 independent elements, even where whole channels are kept or dropped, whatever the number of axes.
+    big = np.full((200, 200, *(1,) * (x.ndim - 2)) if x.ndim > 1 else (40000,), 1.7)
 
     def in_mode(mode: str) -> dict[str, Any] | None:
         arguments = {k: (big.copy() if v is x else fresh(v)) for k, v in variant.arguments.items()}

@@ -331,21 +331,8 @@ def _as_plain(report: Report) -> dict[str, Any]:
     return data
 
 
-def _check_layer_class(target: Any, inputs: Any, budget_s: float) -> Report:
-    from backpass.check.examine import check
-    from backpass.check.objects import build
-
-    made = inputs(np.random.default_rng(0)) if callable(inputs) else build(target.first, np.random.default_rng(0))
-    if made is None or not isinstance(made[0], target.first):
-        raise ArgumentError(
-            f"no {target.name} could be made from the names of its constructor's parameters; "
-            "give one: def inputs(rng): return layer, x"
-        )
-    return check(made[0], made[1], name=target.name, budget_s=budget_s)
-
-
 def _check_target(target: Any, inputs: Any, budget_s: float) -> Report:
-    from backpass.check.examine import check
+    from backpass.check.examine import check, check_layer_class
     from backpass.check.findings import exception_finding
     from backpass.check.models import check_model_class
     from backpass.check.optimizers import check_optimizer, formula_of
@@ -360,9 +347,9 @@ def _check_target(target: Any, inputs: Any, budget_s: float) -> Report:
         if target.kind == "loss":
             return check(target.first, None, chosen, name=target.name, budget_s=budget_s)
         if target.kind == "model":
-            return check_model_class(target.first, None, name=target.name, budget_s=budget_s)
+            return check_model_class(target.first, chosen, name=target.name, budget_s=budget_s)
         if target.kind == "layer":
-            return _check_layer_class(target, chosen, budget_s)
+            return check_layer_class(target.first, chosen, name=target.name, budget_s=budget_s)
         if not formula_of(target.name):
             return Report(
                 target.name,
@@ -382,7 +369,11 @@ def _check_target(target: Any, inputs: Any, budget_s: float) -> Report:
     except MemoryError:
         return Report(target.name, [Finding("wrong", "exception", "the memory limit was reached")])
     except BaseException as error:
-        return Report(target.name, [exception_finding(error, None, "it raised")])
+        finding = exception_finding(error, None, "it raised")
+        if not finding.line:  # nothing of the user's raised it, so it says nothing about the user's code
+            stopped = f"the examination itself broke down ({type(error).__name__}: {error}); please report it"
+            finding = Finding("note", "not_checked", stopped)
+        return Report(target.name, [finding])
 
 
 @contextlib.contextmanager

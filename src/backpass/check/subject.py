@@ -318,6 +318,8 @@ class Loss(Subject):
             )
         names = returned_names(program, function)[1:]
         gradients = [g for g in result[1:] if g is not None]
+        if not gradients:
+            raise NotCheckable(f"{self.name} returned no gradient, but {describe(result)}")
         if wrt:
             leaves = {k: leaves[k] for k in wrt}
         elif len(gradients) < len(leaves) and not isinstance(gradients[0], dict):
@@ -437,6 +439,10 @@ def bind_backward(backward: Callable[..., Any], forward_arguments: list[str], re
         elif n.lower() in ("out", "output", "y", "s", "a", "result") and i > 0:
             roles[i] = ("output", 0)
     caches = sum(r is not None and r[0] == "cache" for r in roles)
+    if has_cache and not caches and not is_real(result[-1]):  # something is kept that only a cache can be
+        others = [i for i, r in enumerate(roles) if r == ("output", 0)]
+        if others and all(UPSTREAM.match(n) for i, n in enumerate(names) if roles[i] is None):
+            roles[others[-1]], caches = ("cache", 0), 1
     free = [i for i, r in enumerate(roles) if r is None and parameters[i].default is inspect.Parameter.empty]
     looks = [i for i in free if UPSTREAM.match(names[i])] or free[:1]
     if (
