@@ -10,7 +10,8 @@ from backpass.bench.targets import figure_of, targets_of
 
 HEAD = """# Measured
 
-Written by `python -m benchmarks --record` (`make bench`); do not edit. Raw times are in `results/`, one file for each day.
+Written by `python -m benchmarks --record` (`make bench`); do not edit. Raw times are in `results/`: a file for each day, and
+`DAY-before` for what was measured before that day's changes.
 """
 
 
