@@ -451,3 +451,24 @@ def test_a_loss_without_a_gradient_is_said_to_be_one():
 
     report = check(square_loss, None, (np.ones(3), np.zeros(3)))
     assert "returned no gradient" in report.findings[0].message
+
+
+def test_an_edit_that_asks_for_all_memory_is_given_up():
+    resource = pytest.importorskip("resource")
+
+    def limits_and_peak():
+        return resource.getrlimit(resource.RLIMIT_AS), resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+
+    limits, peak = limits_and_peak()
+    report = check(spread_forward, spread_backward, {"feat": np.random.default_rng(0).standard_normal((3, 4, 2, 5))})
+    assert not report.ok
+    assert limits_and_peak()[0] == limits
+    assert limits_and_peak()[1] - peak < 1.2e6  # KiB on Linux; the shape three times over would take 1.7 GB
+
+
+def spread_forward(feat):
+    return feat.mean((2, 3)), feat.shape
+
+
+def spread_backward(g, shape):
+    return np.broadcast_to(g[..., None, None], shape).copy()

@@ -11,13 +11,38 @@ from __future__ import annotations
 import ast
 import time
 import types
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 
 from backpass.check.edits import Edit
 from backpass.check.instrument import Program
+
+ROOM = 1 << 30  # bytes that the code with an edit may ask for beyond what the process has
+
+
+@contextmanager
+def _little_memory() -> Iterator[None]:
+    """Let code inside that asks for much more memory fail: with an edited shape it may want all that the machine has."""
+    try:
+        import resource
+
+        has = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
+    except (ImportError, OSError):  # only Linux tells and obeys
+        yield
+        return
+    soft, hard = resource.getrlimit(resource.RLIMIT_AS)
+    most = has + ROOM if soft == resource.RLIM_INFINITY else min(soft, has + ROOM)
+    with suppress(ValueError, OSError):
+        resource.setrlimit(resource.RLIMIT_AS, (most, hard))
+    try:
+        yield
+    finally:
+        with suppress(ValueError, OSError):
+            resource.setrlimit(resource.RLIMIT_AS, (soft, hard))
 
 
 @dataclass
@@ -52,7 +77,7 @@ def search(
         edit.apply()
         try:
             code = program.compile_definition(function, definition)
-            with program.watched("", {function: code}), np.errstate(all="ignore"):
+            with program.watched("", {function: code}), np.errstate(all="ignore"), _little_memory():
                 right = right_outputs()
                 gained = right & wanted
                 if gained and already_right <= right:

@@ -88,7 +88,7 @@ def batchnorm_backward_staged(dout: Array, cache: Cache) -> tuple[Array, Array, 
 def batchnorm_backward(dout: Array, cache: Cache) -> tuple[Array, Array, Array]:
     """Go back by the simplified formula, dx = gamma rstd (dout - mean dout - xhat mean(dout xhat)), in one array of its own."""
     N = len(dout)
-    dbeta = dout.sum(axis=0)
+    dbeta = np.ones(N, dout.dtype) @ dout  # a sum over axis 0, the fastest way in NumPy
     dgamma = np.einsum("nd,nd->d", dout, cache.xhat)  # the sum of products without the products in memory
     dx = cache.xhat * (dgamma / -N)  # half of the time would go into new arrays for the three terms
     dx += dout
