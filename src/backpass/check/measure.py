@@ -86,10 +86,12 @@ def _measure_leaf(subject: Subject, measured: Measured, leaf: str, base: Array, 
 
     value = np.asarray(gradient)
     fits = value.shape == base.shape and value.dtype.kind == "f" and bool(np.isfinite(value).all())
+    known: list[tuple[Array, numeric.Derivative]] = []
     if fits and base.size:
         u = np.random.default_rng([base.size, 11]).standard_normal(base.shape)
         typical = float(np.sqrt(np.mean(base**2))) or 1.0
         d = numeric.derivative_along(lambda t: loss(base + t * u), lambda: recorder.branches, scale=typical)
+        known.append((u, d))
         expected = float(np.sum(value * u))
         norm = max(float(np.sqrt(np.sum(np.square(value, dtype=np.float64)))), abs(d.value))
         error = abs(d.value - expected) / norm if norm > 0 else 0.0
@@ -103,7 +105,8 @@ def _measure_leaf(subject: Subject, measured: Measured, leaf: str, base: Array, 
             measured.rows.append(GradientRow(leaf, "right", error, base.size, note=note))
             return
     chosen = None if base.size <= SMALL else np.random.default_rng(0).choice(base.size, 200, replace=False)
-    true = numeric.gradient(loss, lambda: recorder.branches, base, chosen)
+    true = numeric.smooth_gradient(loss, lambda: recorder.branches, base, known) if chosen is None else None
+    true = true or numeric.gradient(loss, lambda: recorder.branches, base, chosen)
     measured.true[leaf] = np.where(np.isnan(true.value), 0.0 if chosen is None else np.nan, true.value)
     kinks = int(true.kink.sum())
     if not fits:

@@ -131,6 +131,7 @@ class Recorder:
         nothing: tuple[int, int | None, Callable[[Any], Any]] = (-1, None, lambda value: value)
         self.nudge_site, self.nudge_occurrence, self.nudge = nudge or nothing
         self.overrides = overrides or {}
+        self.overridden = {site for site, _ in self.overrides}
         self.counts: dict[int, int] = {}
         self.branches = 0
         self.limit = limit
@@ -140,6 +141,8 @@ class Recorder:
 
     def value(self, site: int, value: Any, name: str = "") -> Any:
         """Let a value pass its site; `name` is that of the entry where the text alone does not tell it."""
+        if self.events is None and site != self.nudge_site and site not in self.overridden:
+            return value
         n = self.counts.get(site, 0)
         self.counts[site] = n + 1
         if site == self.nudge_site and (self.nudge_occurrence is None or n == self.nudge_occurrence) and is_real(value):
