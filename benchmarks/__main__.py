@@ -2,8 +2,8 @@
 
 Without --record the results go to a file in the folder for temporary ones. With --record they go to
 benchmarks/results/DAY.json, case by case, and benchmarks/RESULTS.md is written anew from everything that is recorded there. An
-interrupted recording goes on with the same command: what the day's file holds is not measured again (--again measures it
-anew). --write only writes RESULTS.md.
+interrupted recording goes on with the same command: what the day's file holds is not measured again; with --again the cases
+that are asked for are, and the others stay. --write only writes RESULTS.md.
 """
 
 from __future__ import annotations
@@ -25,13 +25,12 @@ def run(arguments: list[str]) -> None:
     if "--write" in arguments:
         print(write_page(RESULTS))
         return
-    own = {"--record", "--again"}
-    rest = [argument for argument in arguments if argument not in own]
+    rest = [argument for argument in arguments if argument != "--record"]
     if "--record" not in arguments:
         main(["bench", "--out", str(Path(tempfile.gettempdir()) / "backpass-bench.json"), "--no-picture", *rest])
         return
     day = RESULTS / f"{time.strftime('%Y-%m-%d')}.json"
-    rest += ["--out", str(day), *([] if "--again" in arguments else ["--resume"])]
+    rest += ["--out", str(day), *([] if "--again" in rest else ["--resume"])]
     try:
         main(["bench", *rest])
     finally:

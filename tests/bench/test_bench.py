@@ -162,6 +162,12 @@ def test_numbers_tell_arrays_apart(size):
     assert difference(expected, numbers({"x": x * (1 + 1e-7)}), 1e-4) == ""
     for bad in (turned, scaled, mirrored):
         assert difference(expected, numbers({"x": bad}), 1e-4)
+    # Rounding of 1 % passes at 2 %, in whatever direction it lies; 4 % does not.
+    for seed in range(50):
+        noise = np.random.default_rng(seed).standard_normal(size)
+        noise *= np.linalg.norm(x) / np.linalg.norm(noise)
+        assert difference(expected, numbers({"x": x + 0.01 * noise}), 0.02) == ""
+        assert difference(expected, numbers({"x": x + 0.04 * noise}), 0.02)
     assert "expected some of x" in difference(expected, numbers({"y": x}), 1e-4)
 
 
@@ -353,12 +359,22 @@ def test_the_command_measures_shows_and_compares(capsys, tmp_path, monkeypatch):
     status, _, _ = typed(capsys, "matrix_product", *brief, "--out", out, "--resume")
     assert (status, load(out)["cases"]) == (0, before)
 
+    again = load(out)
+    again["cases"]["matrix_product/made up"] = before["matrix_product/64 square"]
+    out.write_text(json.dumps(again))
+    status, _, _ = typed(capsys, "matrix_product", *brief, "--out", out, "--again")
+    after = load(out)["cases"]
+    assert (status, after["matrix_product/made up"]["sides"]) == (0, before["matrix_product/64 square"]["sides"])
+    assert after["matrix_product/64 square"]["sides"] != before["matrix_product/64 square"]["sides"]
+
 
 def test_wrong_commands_are_clear_errors(capsys, tmp_path):
     status, _, err = typed(capsys, "speeed")
     assert status == 1
     assert "expected a benchmark among" in err
     status, _, err = typed(capsys, "--quick", "--full")
+    assert (status, "got both" in err) == (1, True)
+    status, _, err = typed(capsys, "--resume", "--again")
     assert (status, "got both" in err) == (1, True)
     bad = tmp_path / "bad.json"
     bad.write_text("{}")

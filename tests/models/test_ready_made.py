@@ -277,7 +277,7 @@ def test_summary_shows_the_inner_layers():
     lines = bp.Model(resnet(8, classes=10), (3, 32, 32)).summary(8).splitlines()
     at = next(i for i, line in enumerate(lines) if line.startswith("5 Residual"))
     assert "main.0 Conv" in lines[at + 1]
-    assert "stride 2" in lines[at + 1]
+    assert "winograd F(4x4,3x3) stride 2" in lines[at + 1]
     assert "main.2 ReLU" in lines[at + 3]
     assert "fused with the layer above" in lines[at + 3]
     assert "shortcut.1 SpatialBatchNorm" in lines[at + 7]

@@ -23,6 +23,7 @@ def run(
     *,
     path: Path | None = None,
     kept: Results | None = None,
+    again: bool = False,
     quiet: bool = False,
 ) -> Results:
     """Measure cases and return the results.
@@ -36,6 +37,8 @@ def run(
         Written after each case, so that an interrupted run can go on.
     kept : dict, optional
         Results of an earlier run: cases that are in it stay as they are.
+    again : bool
+        Measure the given cases although they are in `kept`; only the others stay.
     quiet : bool
         Show no progress.
 
@@ -56,7 +59,7 @@ def run(
         "machine": describe(),
         "settings": {"rounds": settings.rounds, "seconds": settings.seconds, "repeats": settings.repeats},
     }
-    todo = [(group, case) for group, case in cases if f"{group}/{case}" not in results["cases"]]
+    todo = [(group, case) for group, case in cases if again or f"{group}/{case}" not in results["cases"]]
     with Workers() as workers, _progress(len(todo), quiet=quiet) as (tell, done):
         ours = f"backpass@{results['machine']['cores']}"
         if todo:

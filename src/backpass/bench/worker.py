@@ -27,6 +27,7 @@ BLOCK_S = 0.005
 LONG_S = 1.0  # a step that takes so long needs no warm-up and no repeats in a round
 WARM_UP = 0.3  # of the time that is measured
 PERIOD = 1024
+DIRECTIONS = 16
 REST_S, LONGEST_REST = 0.01, 50
 SMALL = 1e-4  # of the longest array: what is shorter, such as the gradient of a bias before batch norm, may be rounding
 
@@ -34,11 +35,11 @@ Numbers = dict[str, list[float]]
 
 
 def numbers(arrays: Mapping[str, Array]) -> Numbers:
-    """Return two numbers for each array that only equals bring about: along a fixed random direction, and its length.
+    """Return numbers for each array that only equals bring about: along fixed random directions, and last its length.
 
     Examples
     --------
-    >>> numbers({"out": np.array([3.0, 4.0])})["out"][1]
+    >>> numbers({"out": np.array([3.0, 4.0])})["out"][-1]
     5.0
     """
     found = {}
@@ -48,8 +49,8 @@ def numbers(arrays: Mapping[str, Array]) -> Numbers:
         padded = np.zeros(rows * PERIOD)
         padded[: flat.size] = flat
         rng = np.random.default_rng(7)
-        along = rng.uniform(0.5, 1.5, rows) @ (padded.reshape(rows, PERIOD) @ rng.standard_normal(PERIOD))
-        found[name] = [float(along), float(np.sqrt(flat @ flat))]
+        along = rng.uniform(0.5, 1.5, rows) @ (padded.reshape(rows, PERIOD) @ rng.standard_normal((PERIOD, DIRECTIONS)))
+        found[name] = [*along.tolist(), float(np.sqrt(flat @ flat))]
     return found
 
 
@@ -66,14 +67,17 @@ def difference(expected: Numbers, found: Numbers, same: float) -> str:
     both = [name for name in expected if name in found]
     if not both:
         return f"expected some of {', '.join(expected)}, got {', '.join(found) or 'nothing'}"
-    longest = max(length for _, length in expected.values())
+    longest = max(lengths[-1] for lengths in expected.values())
     for name in both:
-        (along, length), (along_too, length_too) = expected[name], found[name]
+        (*along, length), (*along_too, length_too) = expected[name], found[name]
         allowed = same * max(length, SMALL * longest)
         if not abs(length - length_too) <= allowed:
             return f"{name} has the length {length_too:.6g}, expected {length:.6g}"
-        if not abs(along - along_too) <= allowed:
-            return f"{name} has the length {length:.6g} and another direction ({along_too:.6g} instead of {along:.6g})"
+        # The root mean square over the directions is about the length of the difference, which one of them alone may
+        # overstate or hide.
+        apart = math.sqrt(sum((a - b) ** 2 for a, b in zip(along, along_too, strict=True)) / len(along))
+        if not apart <= allowed:
+            return f"{name} has the length {length:.6g} and another direction (apart by {apart:.6g}, allowed {allowed:.2g})"
     return ""
 
 

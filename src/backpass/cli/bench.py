@@ -47,6 +47,12 @@ def bench(
         bool,
         typer.Option("--resume", help="Go on with the file of --out: cases that are in it are not measured again."),
     ] = False,
+    again: Annotated[
+        bool,
+        typer.Option(
+            "--again", help="Go on with the file of --out, but measure anew what is asked for; the rest stays."
+        ),
+    ] = False,
     compare: Annotated[
         Path | None,
         typer.Option(
@@ -78,6 +84,8 @@ def bench(
 
     if quick and full:
         raise ArgumentError("bench: expected --quick or --full, got both")
+    if resume and again:
+        raise ArgumentError("bench: expected --resume or --again, got both")
     tier = "quick" if quick else "full" if full else "standard"
     wanted = [] if show else select(groups or [], only or [], tier)
     if listing:
@@ -96,8 +104,8 @@ def bench(
             sides=tuple(sides or ()),
         )
         path = out or Path(time.strftime("backpass-bench-%Y-%m-%d-%H%M.json"))
-        kept = files.load(path) if resume and path.exists() else None
-        found = run(wanted, settings, path=path, kept=kept, quiet=as_json)
+        kept = files.load(path) if (resume or again) and path.exists() else None
+        found = run(wanted, settings, path=path, kept=kept, again=again, quiet=as_json)
     if as_json:
         print_json(found)
     else:
