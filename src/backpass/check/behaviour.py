@@ -11,9 +11,10 @@ from backpass.check.causes import CAUSES
 from backpass.check.findings import exception_finding, has_wrong
 from backpass.check.inputs import Variant
 from backpass.check.instrument import Program, line_with, relative_path
+from backpass.check.nested import stems
 from backpass.check.recorder import contents, same_contents
 from backpass.check.report import Finding, Report
-from backpass.check.subject import Layer, call_with, fresh, stems
+from backpass.check.subject import Layer, call_with, fresh
 
 Array = NDArray[np.float64]
 
@@ -52,7 +53,7 @@ def examine_behaviour(
     with program.watched("ticks"):
         recorder.reset(watch=[a for _, a in given])
         before = [a.copy() for _, a in given]
-        result = call_with(forward, arguments)
+        result = layer.run_forward(arguments)
         changed = recorder.changed
         recorder.reset()
     _report_mutation(program, report, forward, "forward", given, before, changed)
@@ -213,7 +214,7 @@ def _number_types(
     }
     try:
         small = Layer(forward, backward, low, program)
-        small.leaves = {k: low[k] for k in layer.leaves}
+        small.leaves = {k: v.astype(np.float32) for k, v in layer.leaves.items()}
         small.last_result = small._call_forward(small.leaves)
         small.upstream = [d.astype(np.float32) for d in small.upstream]
         out = small._outputs(small.last_result)[0]
@@ -263,7 +264,7 @@ def _dtype_finding(
         result = layer._call_forward(layer.leaves)
         if not forward:
             recorder.reset(record=True)
-            arguments = {k: layer.leaves.get(k, fresh(v)) for k, v in layer.arguments.items()}
+            arguments = layer.filled(layer.leaves)
             layer.call_backward([np.array(d) for d in layer.upstream], result, arguments)
         events = recorder.events or []
         recorder.reset()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import contextlib
 import re
 import time
@@ -20,13 +21,14 @@ from backpass.check.instrument import reachable, relative_path
 from backpass.check.locate import Key, Location, Truth, Verdict, backward_events, judge, locate
 from backpass.check.marks import mark
 from backpass.check.measure import Measured, gradients_are_right, quiet
+from backpass.check.nested import stems
 from backpass.check.reasons import cause_by_value, context_of, gradients_of
 from backpass.check.recorder import Event, Site, is_real
 from backpass.check.repair import Repair, search
 from backpass.check.report import Finding, Report
 from backpass.check.scope import candidates_of, scope_of
 from backpass.check.solve import solve_for
-from backpass.check.subject import Layer, Subject, stems
+from backpass.check.subject import Layer, Subject
 from backpass.check.windows import other_windows
 
 Array = NDArray[np.float64]
@@ -70,6 +72,8 @@ def _find_faults(subject: Subject, measured: Measured, report: Report, budget_s:
             outputs = {leaf: (yours[leaf], measured.true[leaf]) for leaf in measured.true}
             verdicts = judge(subject, truth, events, moving, outputs)
             location = locate(subject, truth, verdicts, events, wrong, overrides, measured.true)
+            if first_round and not location.suspects:
+                location.suspects = _last_return(subject, events)
             finding, fault = _decide(
                 subject,
                 truth,
@@ -197,6 +201,18 @@ def _draws_in_backward(subject: Layer, report: Report) -> bool:
         )
     )
     return True
+
+
+def _last_return(subject: Subject, events: list[Event]) -> list[Verdict]:
+    """Return the last return of a backward in which nothing could be judged: it computes what it returns on the way."""
+    function = subject.program.function_at(events[-1].site.path, events[-1].site.line) if events else None
+    source = subject.program.source(function) if function is not None else None
+    returns = [n for n in ast.walk(source[1]) if isinstance(n, ast.Return) and n.value is not None] if source else []
+    if not returns:
+        return []
+    line = max(n.lineno for n in returns)
+    site = Site(0, "return", "", events[-1].site.path, line, events[-1].site.function, False)
+    return [Verdict(site, "open", len(events), [])]
 
 
 def _without_source(subject: Subject, measured: Measured, report: Report, why: str) -> None:
@@ -473,6 +489,8 @@ def _tells_more(cause: Cause, edited: str, wrong: list[str]) -> bool:
         cause.key == "gamma_missing" or (cause.key, cause.cost) == ("upstream_missing", 0.2)
     ):
         return True
+    if cause.key == "keep_prob":
+        return cause.cost < 1  # a number made of the probability is no coincidence
     return cause.cost < 2 and edited in _VAGUE and cause.key in _TELLING
 
 

@@ -111,7 +111,8 @@ def slots_of(parent: Any, name: str, index: int | None, role: str, line: int) ->
     yield slot
     for child, child_index, value in _children(node):
         if isinstance(value, ast.expr):
-            yield from slots_of(node, child, child_index, _role(node, child, role), line)
+            at = value.lineno if isinstance(node, ast.Dict) else line  # an entry of a dict has a line of its own
+            yield from slots_of(node, child, child_index, _role(node, child, role), at)
         elif isinstance(value, ast.keyword) and value.arg not in ("axis", "keepdims", "dtype", "out"):
             yield from slots_of(value, "value", None, "argument", line)
 
@@ -143,6 +144,8 @@ def _role(node: ast.AST, child: str, role: str) -> str:
         return "argument" if role == "function" else "other"
     if isinstance(node, ast.UnaryOp):
         return role
+    if isinstance(node, ast.Dict | ast.ListComp | ast.GeneratorExp) and child in ("values", "elt"):
+        return "root"
     return "other"
 
 

@@ -53,7 +53,7 @@ KINDS: list[tuple[str, str]] = [
     ("softmax_loss", r"(softmax|cross_?entropy|xent|log_?loss|nll).*|.*_ce$|^ce_"),
     ("svm_loss", r"(svm|hinge)"),
     ("regression_loss", r"(mse|l2_?loss|squared|mae|l1_?loss|huber|regression)"),
-    ("affine", r"(affine|linear|^fc|dense|fully_?connected|^gemm|matmul)"),
+    ("affine", r"(affine|(?<![a-z])linear|^fc|dense|fully_?connected|^gemm|matmul)"),
     ("embedding", r"embed"),
     (
         "elementwise",

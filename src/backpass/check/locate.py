@@ -22,9 +22,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from backpass.check import numeric
+from backpass.check.nested import stems
 from backpass.check.pairs import BACKWARD, FORWARD
 from backpass.check.recorder import Event, Site, is_real
-from backpass.check.subject import Subject, stems
+from backpass.check.subject import Layer, Subject
 
 Array = NDArray[np.float64]
 Key = tuple[int, int]
@@ -343,6 +344,8 @@ def backward_events(subject: Subject, truth: Truth, overrides: dict[Key, Any]) -
         subject.backward(lambda: recorder.reset(record=True, overrides=overrides), seed=1)
         other = {e.key: e.value for e in recorder.events or []}
         recorder.reset()
+    if isinstance(subject, Layer) and not subject.binding.takes_upstream:
+        return events, {e.key for e in events if is_real(e.value)}
     moving = {e.key for e in events if is_real(e.value) and not _same(e.value, other.get(e.key))}
     return events, moving
 

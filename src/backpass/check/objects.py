@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from backpass.check.subject import stems
+from backpass.check.nested import stems
 from backpass.errors import ArgumentError
 
 Array = NDArray[np.float64]

@@ -272,7 +272,7 @@ class Rewriter(ast.NodeTransformer):
         return [node]
 
     def _statement_Return(self, node: ast.Return) -> list[ast.stmt]:
-        if isinstance(node.value, ast.Tuple):
+        if isinstance(node.value, ast.Tuple | ast.List):
             node.value.elts = [
                 self._wrap(self._inside(e), e, "return", e.id if isinstance(e, ast.Name) else "", i)
                 for i, e in enumerate(node.value.elts)
@@ -299,7 +299,19 @@ class Rewriter(ast.NodeTransformer):
             return node
         if isinstance(node, ast.Compare):
             return self.visit_Compare(node)
+        if isinstance(node, ast.Dict):
+            return self.visit_Dict(node)
         return self.generic_visit(node)
+
+    def visit_Dict(self, node: ast.Dict) -> ast.AST:
+        """Visit `{"W1": x.T @ dh, ...}`: each entry is an assignment of its own."""
+        node.values = [
+            self._wrap(self._inside(v), v, "assign", k.value)
+            if isinstance(k, ast.Constant) and isinstance(k.value, str)
+            else self.visit(v)
+            for k, v in zip(node.keys, node.values, strict=True)
+        ]
+        return node
 
     def visit_BinOp(self, node: ast.BinOp) -> ast.AST:
         return self._wrap(self._inside(node), node, "expression")

@@ -76,7 +76,7 @@ def _of_statement(definition: ast.FunctionDef, statement: ast.stmt, scope: Scope
                     yield from of_constant_or_index(slot, scope)
     roots = (
         [(value, "elts", i) for i in range(len(value.elts))]
-        if isinstance(value, ast.Tuple) and isinstance(statement, ast.Assign | ast.Return)
+        if isinstance(value, ast.Tuple | ast.List) and isinstance(statement, ast.Assign | ast.Return)
         else [(statement, "value", None)]
     )
     for parent, name, index in roots:
@@ -92,7 +92,7 @@ def _of_statement(definition: ast.FunctionDef, statement: ast.stmt, scope: Scope
                 edit = set_edit(1.7, "factor", Slot(statement, "value", None, "root", line), number(size), text)
                 edit.after = f"{text} (here {size})"
                 yield edit
-    if isinstance(statement, ast.Return) and isinstance(value, ast.Tuple):
+    if isinstance(statement, ast.Return) and isinstance(value, ast.Tuple | ast.List):
         yield from _order_edits(statement, value)
 
 
@@ -278,7 +278,7 @@ def _assigned_before(definition: ast.FunctionDef, statement: ast.stmt, name: str
     )
 
 
-def _order_edits(statement: ast.Return, value: ast.Tuple) -> Iterator[Edit]:
+def _order_edits(statement: ast.Return, value: ast.Tuple | ast.List) -> Iterator[Edit]:
     if not 2 <= len(value.elts) <= 5:
         return
     old = list(value.elts)

@@ -111,7 +111,8 @@ def _number_edits(slot: Slot, node: ast.Constant) -> Iterator[Edit]:
         if new == 0 and slot.role not in ("term", "argument"):
             continue
         clean = int(new) if float(new).is_integer() and isinstance(value, int) else new
-        yield set_edit(1.0 if key == "power" else 1.1, key, slot, number(clean), str(value), show=around(slot))
+        named = "extra_term" if new == 0 and slot.role == "term" else key
+        yield set_edit(1.0 if key == "power" else 1.1, named, slot, number(clean), str(value), show=around(slot))
     if value:
         yield set_edit(
             0.9, "power" if slot.role == "exponent" else "sign", slot, number(-value), str(value), show=around(slot)

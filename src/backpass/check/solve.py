@@ -19,10 +19,11 @@ from backpass.check.edits import asides, statements_at
 from backpass.check.instrument import Program
 from backpass.check.locate import Key, Location, Truth, Verdict
 from backpass.check.measure import Measured
+from backpass.check.nested import stems
 from backpass.check.numeric import relative_error
 from backpass.check.reasons import context_of, named_values
 from backpass.check.recorder import Event, is_real
-from backpass.check.subject import Subject, stems
+from backpass.check.subject import Subject
 
 Array = NDArray[np.float64]
 

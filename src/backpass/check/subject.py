@@ -20,6 +20,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from backpass.check.instrument import Program
+from backpass.check.nested import (
+    Path,
+    found_in,
+    is_float_array,
+    matched,
+    replaced,
+    short_names,
+    stems,
+    steps_into,
+)
 from backpass.check.recorder import is_real
 from backpass.errors import ArgumentError
 
@@ -33,6 +43,7 @@ CACHE = re.compile(
     r"^(cache\w*|ctx|context|saved\w*|mem(ory)?|tape|state|store|c|tmp|info|memo|stuff|aux|residuals?|fwd\w*|meta)$",
     re.I,
 )
+PARAMETER = re.compile(r"^(w|b|gamma|beta|weights?|bias(es)?|kernels?|filters?|theta)_?\d*$", re.I)
 NOT_LEAVES = re.compile(r"(running|moving|^eps|epsilon|^rng$|^seed$|^mask$|^y$|^label|^target)", re.I)
 
 
@@ -48,44 +59,14 @@ def fresh(value: Any) -> Any:
         return {k: fresh(v) for k, v in value.items()}
     if isinstance(value, list):
         return [fresh(v) for v in value]
-    if isinstance(value, tuple) and type(value) is tuple:
-        return tuple(fresh(v) for v in value)
+    if isinstance(value, tuple):
+        items = [fresh(v) for v in value]
+        return type(value)(*items) if hasattr(value, "_fields") else tuple(items)
     if isinstance(value, np.random.Generator):
         generator = np.random.Generator(type(value.bit_generator)())
         generator.bit_generator.state = value.bit_generator.state
         return generator
     return value
-
-
-def stems(name: str) -> list[str]:
-    """Return the quantities that a gradient's name may stand for, likeliest first.
-
-    >>> stems("dxhat"), stems("grad_w"), stems("dL_dvar"), stems("dx1")
-    (['xhat'], ['w'], ['var'], ['x1', 'x'])
-    """
-    low = name.lower()
-    found: list[str] = []
-    for pattern in (
-        r"^dl_?_?d_?(.+)$",
-        r"^dloss_?_?d_?(.+)$",
-        r"^(?:d|grad|gradient|delta|g|adj|bar|nabla|err)_(.+)$",
-        r"^d(.+)$",
-        r"^grad(.+)$",
-        r"^(.+?)_(?:grad|gradient|g|d|bar|adj|delta)$",
-        r"^(.+?)grad$",
-    ):
-        match = re.match(pattern, low)
-        if match:
-            stem = match.group(1).strip("_")
-            for candidate in (
-                stem,
-                re.sub(r"(_?\d+|_+(a|b|tmp|part|total|sum|new|direct|from.*|via.*|through.*))$", "", stem),
-            ):
-                plain = candidate.replace("_", "")
-                if plain and plain not in found:
-                    found.append(plain)
-            break
-    return found
 
 
 class Unseeded:
@@ -193,14 +174,11 @@ class Layer(Subject):
         seed: int = 0,
         name: str = "",
     ) -> None:
-        leaves = {
-            k: np.asarray(v, dtype=np.float64)
-            for k, v in arguments.items()
-            if isinstance(v, np.ndarray) and v.dtype.kind == "f" and not NOT_LEAVES.search(k)
-        }
+        leaves = arrays_among(arguments)
         if wrt:
             leaves = {k: leaves.get(k, arguments[k]) for k in wrt}
         super().__init__(program, leaves)
+        self.paths: dict[str, Path] = {k: (k,) for k in leaves}
         self.forward, self.user_backward, self.arguments = forward, backward, arguments
         self.name = name or getattr(backward, "__name__", "backward")
         self.wrt = wrt
@@ -217,18 +195,55 @@ class Layer(Subject):
             )
         self.upstream = self._draw(seed)
         self.returned_names = returned_names(program, backward)
+        if not wrt:
+            self._add_inner_leaves()
 
     def _draw(self, seed: int) -> list[Array]:
+        if not self.binding.takes_upstream:
+            return [np.float64(1.0)]
         rng = np.random.default_rng([seed, 77])
         return [np.asarray(rng.standard_normal(np.shape(o)))[()] for o in self.outputs]
 
+    def _add_inner_leaves(self) -> None:
+        """Add the arrays inside other arguments, and the plain numbers, for which the backward returns a gradient."""
+        inner = inner_paths(self.arguments, set(self.paths))
+        if not inner:
+            return
+        try:
+            returned = self._returned(self.arguments)
+        except Exception:
+            return  # it will be said where the gradients are measured
+        every = {**self.paths, **inner}
+        order = {k: (*self.arguments,).index(p[0]) for k, p in every.items()}
+        every = dict(sorted(every.items(), key=lambda item: order[item[0]]))
+        got = assign_gradients(returned, every, self._shapes(every), self.returned_names)
+        kept = [k for k in every if k in self.paths or got.get(k) is not None]
+        if any(k in inner for k in kept):
+            self.paths = {k: every[k] for k in kept}
+            self.leaves = {k: np.asarray(value_at(self.arguments, p), np.float64) for k, p in self.paths.items()}
+
+    def _shapes(self, paths: dict[str, Path]) -> dict[str, tuple[int, ...]]:
+        return {k: np.shape(value_at(self.arguments, p)) for k, p in paths.items()}
+
+    def filled(self, leaves: dict[str, Array]) -> dict[str, Any]:
+        """Return a copy of the arguments with these values for the leaves."""
+        return filled(self.arguments, self.paths, leaves)
+
     def _call_forward(self, leaves: dict[str, Array]) -> Any:
-        arguments = {k: leaves[k].copy() if k in leaves else fresh(v) for k, v in self.arguments.items()}
-        return call_with(self.forward, arguments)
+        return self.run_forward(self.filled(leaves))
+
+    def run_forward(self, arguments: dict[str, Any]) -> Any:
+        """Run the user's forward; a list that it returns is read as a tuple."""
+        result = call_with(self.forward, arguments)
+        return tuple(result) if type(result) is list else result
+
+    def _parts(self, result: Any) -> list[Any]:
+        """Return the outputs as the forward returned them: arrays, or tuples of arrays (`(h, c), cache`)."""
+        return (list(result) if isinstance(result, tuple) else [result])[: self.binding.outputs]
 
     def _outputs(self, result: Any) -> list[Any]:
-        parts = list(result) if isinstance(result, tuple) else [result]
-        return parts[: self.binding.outputs]
+        parts = self._parts(result)
+        return [o for part in parts for o in ([v for _, v in found_in(part, is_real)] or [part])]
 
     def loss(self, leaves: dict[str, Array]) -> float:
         """Run the forward."""
@@ -245,8 +260,8 @@ class Layer(Subject):
         each run begins with the forward.
         """
         self.randomness.rewind()
-        arguments = {k: self.leaves[k].copy() if k in self.leaves else fresh(v) for k, v in self.arguments.items()}
-        result = call_with(self.forward, arguments)
+        arguments = self.filled(self.leaves)
+        result = self.run_forward(arguments)
         plain = isinstance(self.user_backward, types.FunctionType) and self.user_backward in self.program.functions
         try:
             copy.deepcopy(result)
@@ -266,13 +281,27 @@ class Layer(Subject):
 
     def call_backward(self, upstream: list[Any], result: Any, arguments: dict[str, Any]) -> Any:
         """Return the user's backward on a result of the user's forward."""
-        return self.binding.call(self.user_backward, upstream, result, arguments)
+        left = list(upstream)
+        grouped = []
+        for part in self._parts(result):
+            inside = [path for path, _ in found_in(part, is_real)]
+            whole = fresh(part)
+            for path in inside or [()]:
+                whole = replaced(whole, path, left.pop(0))
+            grouped.append(whole)
+        return self.binding.call(self.user_backward, grouped, result, arguments)
+
+    def _returned(self, arguments: dict[str, Any]) -> Any:
+        self.randomness.rewind()
+        arguments = fresh(arguments)
+        result = self.run_forward(arguments)
+        return self.call_backward([np.array(d) if np.ndim(d) else d for d in self.upstream], result, arguments)
 
     def backward(self, begin: Callable[[], None], seed: int = 0) -> dict[str, Any]:
         """Run the user's backward."""
         self.randomness.rewind()
-        arguments = {k: self.leaves[k].copy() if k in self.leaves else fresh(v) for k, v in self.arguments.items()}
-        result = call_with(self.forward, arguments)
+        arguments = self.filled(self.leaves)
+        result = self.run_forward(arguments)
         upstream = self.upstream if seed == 0 else self._draw(self.seed + seed)
         begin()
         returned = self.call_backward([np.array(d) if np.ndim(d) else d for d in upstream], result, arguments)
@@ -281,9 +310,11 @@ class Layer(Subject):
     def by_leaf(self, returned: Any) -> dict[str, Any]:
         """Say which returned array is the gradient of which leaf."""
         if isinstance(returned, tuple) and not self.wrt:
-            taken = sum(isinstance(v, np.ndarray) for v in self.arguments.values())
+            taken = max(sum(isinstance(v, np.ndarray) for v in self.arguments.values()), len(self.paths))
             self.extra = max(0, sum(isinstance(g, np.ndarray) for g in returned) - taken)
-        return assign_gradients(returned, list(self.leaves.items()), self.returned_names, explicit=self.wrt is not None)
+        return assign_gradients(
+            returned, self.paths, self._shapes(self.paths), self.returned_names, explicit=self.wrt is not None
+        )
 
     def sizes(self) -> dict[str, int]:
         """Name the sizes of the problem."""
@@ -303,12 +334,9 @@ class Loss(Subject):
         wrt: list[str] | None = None,
         name: str = "",
     ) -> None:
-        leaves = {
-            k: np.asarray(v, dtype=np.float64)
-            for k, v in arguments.items()
-            if isinstance(v, np.ndarray) and v.dtype.kind == "f" and not NOT_LEAVES.search(k)
-        }
+        leaves = arrays_among(arguments)
         self.function, self.arguments = function, arguments
+        self.paths: dict[str, Path] = {k: (k,) for k in leaves}
         self.name = name or getattr(function, "__name__", "loss")
         result = self._call(leaves)
         if not isinstance(result, tuple) or len(result) < 2 or np.ndim(result[0]) != 0:
@@ -317,21 +345,36 @@ class Loss(Subject):
                 f"{describe(result)}"
             )
         names = returned_names(program, function)[1:]
-        gradients = [g for g in result[1:] if g is not None]
+        gradients = tuple(g for g in result[1:] if g is not None)
         if not gradients:
             raise NotCheckable(f"{self.name} returned no gradient, but {describe(result)}")
         if wrt:
             leaves = {k: leaves[k] for k in wrt}
-        elif len(gradients) < len(leaves) and not isinstance(gradients[0], dict):
-            chosen = assign_gradients(tuple(gradients), list(leaves.items()), names)
-            leaves = {k: leaves[k] for k in chosen if k in leaves} or leaves
+            self.paths = {k: (k,) for k in wrt}
+        else:
+            self._choose(gradients, names)
+            leaves = {k: np.asarray(value_at(arguments, p), np.float64) for k, p in self.paths.items()}
         super().__init__(program, leaves)
         self.returned_names = names
 
+    def _choose(self, gradients: tuple[Any, ...], names: list[str]) -> None:
+        """Choose the arguments, and arrays inside them, that gradients are returned of."""
+        inner = inner_paths(self.arguments, set(self.paths))
+        structured = any(isinstance(g, dict | list | tuple) for g in gradients)
+        if not structured and (len(gradients) >= len(self.paths) or not self.paths):
+            return
+        every = {**self.paths, **(inner if structured else {})}
+        shapes = {k: np.shape(value_at(self.arguments, p)) for k, p in every.items()}
+        returned = gradients[0] if len(gradients) == 1 and structured else gradients
+        got = assign_gradients(returned, every, shapes, names)
+        chosen = {k: p for k, p in every.items() if got.get(k) is not None}
+        if structured:  # what is called like a parameter should have a gradient in the dict
+            chosen |= {k: p for k, p in self.paths.items() if chosen and PARAMETER.match(k)}
+        self.paths = chosen or self.paths
+
     def _call(self, leaves: dict[str, Array]) -> Any:
-        return call_with(
-            self.function, {k: leaves[k].copy() if k in leaves else fresh(v) for k, v in self.arguments.items()}
-        )
+        result = call_with(self.function, filled(self.arguments, self.paths, leaves))
+        return tuple(result) if type(result) is list else result
 
     def loss(self, leaves: dict[str, Array]) -> float:
         """Run the forward."""
@@ -346,7 +389,8 @@ class Loss(Subject):
         result = self._call(self.leaves)
         self.seen = float(result[0])
         gradients = result[1] if len(result) == 2 else tuple(result[1:])
-        return assign_gradients(gradients, list(self.leaves.items()), self.returned_names)
+        shapes = {k: v.shape for k, v in self.leaves.items()}
+        return assign_gradients(gradients, self.paths, shapes, self.returned_names)
 
     def sizes(self) -> dict[str, int]:
         """Name the sizes of the problem: those of the batch, where labels tell which argument that is."""
@@ -399,6 +443,11 @@ class Binding:
     roles: list[tuple[str, Any]]
     outputs: int
 
+    @property
+    def takes_upstream(self) -> bool:
+        """Whether the backward has a parameter for an upstream gradient."""
+        return any(role == "upstream" for role, _ in self.roles)
+
     def call(self, backward: Callable[..., Any], upstream: list[Any], result: Any, arguments: dict[str, Any]) -> Any:
         """Call a backward."""
         values = []
@@ -445,8 +494,10 @@ def bind_backward(backward: Callable[..., Any], forward_arguments: list[str], re
             roles[others[-1]], caches = ("cache", 0), 1
     free = [i for i, r in enumerate(roles) if r is None and parameters[i].default is inspect.Parameter.empty]
     looks = [i for i in free if UPSTREAM.match(names[i])] or free[:1]
+    several = len(looks) == len(free) < length and all(is_real(r) for r in result[: len(free)]) if has_cache else False
+    cacheless = several and any(r and r[0] == "argument" for r in roles)  # the forward hands an argument on
     if (
-        has_cache and caches == 0 and len(free) > 1
+        has_cache and caches == 0 and len(free) > 1 and not cacheless
     ):  # an unusual name for the cache: the parameter that is not an upstream gradient
         others = [i for i in free if i not in looks] or free[-1:]
         roles[others[0]] = ("cache", 0)
@@ -457,6 +508,8 @@ def bind_backward(backward: Callable[..., Any], forward_arguments: list[str], re
         looks = looks[:1]
     if not looks and all(r is None or r[0] != "upstream" for r in roles):
         first = next((i for i, r in enumerate(roles) if r is None or r[0] != "cache"), None)
+        if first is None and np.ndim(result[0] if isinstance(result, tuple) else result) == 0:
+            return Binding([r for r in roles if r is not None], 1)  # of a loss: the upstream gradient is 1
         if first is None:
             raise NotCheckable(f"{name}{tuple(names)} has no parameter for the upstream gradient")
         looks, roles[first] = [first], None
@@ -490,29 +543,38 @@ def returned_names(program: Program, function: Callable[..., Any]) -> list[str]:
 
 
 def assign_gradients(
-    returned: Any, leaves: list[tuple[str, Array]], names: list[str], explicit: bool = False
+    returned: Any,
+    paths: dict[str, Path],
+    shapes: dict[str, tuple[int, ...]],
+    names: list[str],
+    explicit: bool = False,
 ) -> dict[str, Any]:
-    """Gradients by leaf: a dict by its keys, a tuple by position.
-
-    Or by names and shapes where there are fewer than leaves.
-    """
-    if isinstance(returned, dict):
-        result = {}
-        for key, value in returned.items():
-            for leaf, _ in leaves:
-                if str(key).lower() == leaf.lower() or leaf.lower().replace("_", "") in stems(str(key)):
-                    result[leaf] = value
-        return result
+    """Gradients by leaf: a dict or object by names, a tuple by position, or by names and shapes where there are fewer."""
+    if isinstance(returned, dict) or (hasattr(returned, "__dict__") and not isinstance(returned, np.ndarray | tuple)):
+        return matched(returned, paths)
     if not isinstance(returned, tuple | list):
         returned = (returned,)
         names = names[:1]
-    if len(returned) == len(leaves) or explicit:
-        return {leaf: value for (leaf, _), value in zip(leaves, returned, strict=False)}
+    arguments = list(dict.fromkeys(path[0] for path in paths.values()))
+    if len(arguments) == 1 and arguments[0] not in paths and len(returned) > 1:
+        returned = (returned,)  # a list of gradients of a list of arrays
+    if len(returned) == len(arguments) or explicit:
+        result: dict[str, Any] = {}
+        for argument, value in zip(arguments, returned, strict=False):
+            if argument in paths and not isinstance(value, dict | tuple):
+                result[argument] = value
+            else:
+                inside = {k: p[1:] for k, p in paths.items() if p[0] == argument and len(p) > 1}
+                result |= matched(value, inside or paths)
+        return result
     result = {}
-    left = [leaf for leaf, _ in leaves]
-    shapes = {leaf: array.shape for leaf, array in leaves}
+    left = list(paths)
     for position, value in enumerate(returned):
-        if value is None or isinstance(value, dict | str):
+        if value is None or isinstance(value, str):
+            continue
+        if isinstance(value, dict | list | tuple):
+            result |= matched(value, {k: paths[k] for k in left})
+            left = [k for k in left if k not in result]
             continue
         wanted = stems(names[position]) if position < len(names) else []
         by_name = [leaf for leaf in left if leaf.lower().replace("_", "") in wanted]
@@ -521,6 +583,40 @@ def assign_gradients(
         if chosen:
             result[chosen[0]] = value
             left.remove(chosen[0])
+    return result
+
+
+def arrays_among(arguments: dict[str, Any]) -> dict[str, Array]:
+    """Return the arguments that are arrays of floating-point numbers, by name, in float64."""
+    found = {k: v for k, v in arguments.items() if is_float_array(v) and not NOT_LEAVES.search(k)}
+    return {k: np.asarray(v, dtype=np.float64) for k, v in found.items()}
+
+
+def inner_paths(arguments: dict[str, Any], known: set[str]) -> dict[str, Path]:
+    """Return arrays inside dicts, lists and tuples, and plain numbers: leaves if a gradient of them is returned."""
+
+    def wanted(value: Any) -> bool:
+        return is_float_array(value) or (isinstance(value, float | np.floating) and not isinstance(value, bool))
+
+    paths = [path for name, value in arguments.items() if name not in known for path, _ in found_in(value, wanted, (name,))]
+    words = {path: [step for step in path if isinstance(step, str)] for path in paths}
+    return short_names([p for p in paths if not any(NOT_LEAVES.search(w) for w in words[p])], known)
+
+
+def value_at(arguments: Any, path: Path) -> Any:
+    """Return what lies at a path."""
+    for step in path:
+        arguments = dict(steps_into(arguments))[step]
+    return arguments
+
+
+def filled(arguments: dict[str, Any], paths: dict[str, Path], leaves: dict[str, Array]) -> dict[str, Any]:
+    """Return a copy of arguments with other values at some paths; a plain number stays one."""
+    result: dict[str, Any] = fresh(arguments)
+    for name, path in paths.items():
+        if name in leaves:
+            new = leaves[name].copy() if isinstance(value_at(arguments, path), np.ndarray) else float(leaves[name])
+            result = replaced(result, path, new)
     return result
 
 

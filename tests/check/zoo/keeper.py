@@ -15,6 +15,7 @@ from __future__ import annotations
 import itertools
 import linecache
 import re
+import sys
 import time
 import types
 from collections.abc import Iterator
@@ -88,7 +89,8 @@ def show(animal: Animal) -> Visit:
     path = f"<zoo {animal.id}>"
     linecache.cache[path] = (len(animal.source), None, animal.source.splitlines(keepends=True), path)
     module = types.ModuleType(f"zoo_{abs(hash(animal.id))}")
-    exec(compile(animal.source, path, "exec"), module.__dict__)
+    sys.modules[module.__name__] = module  # dataclasses look it up
+    exec(compile(animal.source, path, "exec", dont_inherit=True), module.__dict__)
     targets = find(vars(module), module.__name__)
     last = _names_after_marker(animal)
     chosen = [t for t in targets if t.name in last or getattr(t.first, "__name__", "") in last] or targets
