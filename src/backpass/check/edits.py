@@ -181,6 +181,20 @@ def statements_at(definition: ast.FunctionDef, lines: set[int]) -> list[ast.stmt
     return simple + headers
 
 
+def stored_names(statement: ast.stmt) -> set[str]:
+    """Names that a statement binds, or whose arrays it stores into."""
+    targets = statement.targets if isinstance(statement, ast.Assign) else [getattr(statement, "target", None)]
+    bases = {_base(t) for t in targets if isinstance(t, ast.Subscript)}
+    bound = {n.id for n in ast.walk(statement) if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Store)}
+    return bound | {b.id for b in bases if isinstance(b, ast.Name)}
+
+
+def _base(node: ast.expr) -> ast.expr:
+    while isinstance(node, ast.Subscript):
+        node = node.value
+    return node
+
+
 def asides(definition: ast.FunctionDef, statements: list[ast.stmt]) -> list[ast.stmt]:
     """Return assignments, elsewhere in the function, of names that the statements read: masks, sizes, indices ..."""
     wanted = {n.id for s in statements for n in ast.walk(s) if isinstance(n, ast.Name)}
@@ -192,7 +206,7 @@ def asides(definition: ast.FunctionDef, statements: list[ast.stmt]) -> list[ast.
             for s in every
             if s not in found
             and s not in statements
-            and any(isinstance(n, ast.Name) and isinstance(n.ctx, ast.Store) and n.id in wanted for n in ast.walk(s))
+            and stored_names(s) & wanted
         ]
         if not new:
             return found

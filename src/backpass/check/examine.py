@@ -19,12 +19,12 @@ from backpass.check.inputs import Variant
 from backpass.check.instrument import Program, line_with, relative_path
 from backpass.check.marks import mark_right
 from backpass.check.measure import Measured, attempt, gradients_are_right, measure, quiet
-from backpass.check.objects import as_pair, made_with
+from backpass.check.objects import as_pair, made_with, methods_of, static_pair
 from backpass.check.own import check_net, check_own, is_own
 from backpass.check.promises import examine_formula, examine_modes
 from backpass.check.report import Finding, GradientRow, Report
 from backpass.check.subject import Layer, Loss, NotCheckable, Subject, arguments_by_name, call_with, fresh, repeatable
-from backpass.errors import ArgumentError
+from backpass.errors import ArgumentError, BackpassError
 from backpass.model import Model
 
 Array = NDArray[np.float64]
@@ -92,13 +92,20 @@ def check(
         return check_net(forward, backward, arguments, name=name, seed=seed, budget_s=budget_s)
     if is_own(forward):
         return check_own(forward, backward, name=name, seed=seed, budget_s=budget_s)
-    if not callable(forward) or hasattr(forward, "params") or hasattr(forward, "backward"):
+    layer = not isinstance(forward, type) and methods_of(type(forward)) is not None
+    if not callable(forward) or hasattr(forward, "params") or layer:
         if hasattr(forward, "loss") and hasattr(forward, "params"):
             from backpass.check.models import check_model
 
             return check_model(forward, backward, arguments, name=name, budget_s=budget_s)
-        if callable(getattr(forward, "forward", None)) and callable(getattr(forward, "backward", None)):
-            first, second, named = as_pair(forward, backward)
+        if layer:
+            try:
+                first, second, named = as_pair(forward, backward)
+            except BackpassError:
+                raise
+            except Exception as error:
+                program = Program([type(forward)])
+                return Report(name or type(forward).__name__, [exception_finding(error, program, "it raised")])
             return check(first, second, named, name=name or type(forward).__name__, seed=seed, budget_s=budget_s)
         raise ArgumentError(
             "expected a function, a model with `params` and `loss(X, y)`, or a layer with `forward` and `backward`, "
@@ -138,6 +145,9 @@ def check_layer_class(cls: type, inputs: Any = None, *, name: str = "", budget_s
     >>> check_layer_class(Square, lambda rng: {"x": rng.standard_normal(3)}).ok
     True
     """
+    static = static_pair(cls)
+    if static is not None:
+        return check(*static, inputs, name=name or cls.__name__, budget_s=budget_s)
     made = made_with(cls, inputs, np.random.default_rng(0))
     if made is None:
         raise ArgumentError(

@@ -17,8 +17,18 @@ from backpass.check.findings import exception_finding, has_wrong
 from backpass.check.instrument import Program, line_with, relative_path
 from backpass.check.measure import attempt, measure
 from backpass.check.modes import examine_scores
+from backpass.check.nested import found_in, is_float_array, kept_gradients, matched, replaced, short_names, steps_into
+from backpass.check.objects import BACKWARDS, for_parameter, is_room
 from backpass.check.report import Finding, Report
-from backpass.check.subject import NotCheckable, Subject, describe, named_sizes, repeatable
+from backpass.check.subject import (
+    NotCheckable,
+    Subject,
+    assign_gradients,
+    describe,
+    named_sizes,
+    repeatable,
+    value_at,
+)
 from backpass.errors import ArgumentError
 
 Array = NDArray[np.float64]
@@ -34,20 +44,67 @@ class LossAndGradients(Protocol):
         ...
 
 
-def as_loss_grads(model: Any) -> LossAndGradients:
+def as_loss_grads(model: Any, x: Any, y: Any) -> LossAndGradients:
     """See a model as `params` and `loss(X, y) -> loss, grads`; the one place to adapt another kind of model.
 
     Raises
     ------
     ArgumentError
-        Where the object has no `params` dict or no `loss`.
+        Where the object has no loss, or no arrays to learn.
     """
-    if not isinstance(getattr(model, "params", None), dict) or not callable(getattr(model, "loss", None)):
+    name = loss_method(type(model))
+    params = getattr(model, "params", None)
+    if name == "loss" and isinstance(params, dict) and params and not any(steps_into(v) for v in params.values()):
+        try:
+            result = copy.deepcopy(model).loss(np.array(x), None if y is None else np.array(y))
+        except Exception:
+            return model  # it will be said where the gradients are measured
+        if not isinstance(result, float | np.floating) and not callable(getattr(result, "backward", None)):
+            return model
+    if not name or not any(True for _ in found_in(model, is_float_array)):
         raise ArgumentError(
             "expected a model with `params` (a dict of arrays) and `loss(X, y) -> loss, grads`, got "
             f"{type(model).__name__}"
         )
-    return model
+    return Adapted(model, name)
+
+
+LOSSES = ("loss", "compute_loss", "loss_and_grads", "loss_and_gradients", "loss_and_gradient", "cost", "objective")
+
+
+def loss_method(cls: type) -> str:
+    """Return the name of the method that computes a model's loss, or ""."""
+    return next((n for n in LOSSES if callable(getattr(cls, n, None))), "")
+
+
+class Adapted:
+    """A model with arrays anywhere on it, and gradients returned, or left on it by its loss or by a method of their own."""
+
+    def __init__(self, model: Any, name: str) -> None:
+        self.model, self.compute = model, name
+        self.paths = short_names([p for p, _ in found_in(model, is_float_array) if not is_room(p, model)], set())
+        self.params = {k: value_at(model, p) for k, p in self.paths.items()}
+
+    def loss(self, x: Any, y: Any) -> tuple[Any, dict[str, Any]]:
+        """Compute loss and gradients, by the names of the parameters."""
+        for name, path in self.paths.items():
+            replaced(self.model, path, self.params[name])
+        result = getattr(self.model, self.compute)(x, y)
+        loss, *rest = result if isinstance(result, tuple) else (result,)
+        second = next((n for n in BACKWARDS if not rest and callable(getattr(self.model, n, None))), "")
+        if second:
+            method = getattr(self.model, second)
+            wanted = [p for p in inspect.signature(method).parameters.values() if p.default is p.empty]
+            rest = [method(*(x, y)[: len(wanted)])]
+        returned = rest[0] if len(rest) == 1 else tuple(rest)
+        shapes = {k: np.shape(v) for k, v in self.params.items()}
+        listed = isinstance(returned, tuple | list) and not any(isinstance(s, int) for p in self.paths.values() for s in p)
+        found = (
+            assign_gradients(returned, {k: (k,) for k in self.paths}, shapes, [])
+            if listed
+            else matched(returned, self.paths)
+        )
+        return loss, {**kept_gradients(self.model, self.paths), **found}
 
 
 class Whole(Subject):
@@ -138,8 +195,8 @@ def check_model(model: Any, x: Any, y: Any, *, name: str = "", budget_s: float =
     if x is None:
         raise ArgumentError("a model is checked on a batch: check(model, X, y)")
     started = time.perf_counter()
-    adapted = as_loss_grads(model)
-    program = Program([type(adapted).loss, type(adapted)])
+    adapted = as_loss_grads(model, x, y)
+    program = Program([getattr(type(model), loss_method(type(model))), type(model)])
     report = Report(name or type(model).__name__)
     add_method_sources(report, program)
     with repeatable(program):
@@ -151,7 +208,7 @@ def check_model(model: Any, x: Any, y: Any, *, name: str = "", budget_s: float =
         if not has_wrong(report):
             attempt(report, "a second call", _repeats, adapted, x, y, program, report)
         if not has_wrong(report):
-            attempt(report, "test mode", examine_scores, adapted, x, y, program, report, budget_s)
+            attempt(report, "test mode", examine_scores, model, x, y, program, report, budget_s)
     report.findings.sort(key=lambda f: ("wrong", "warning", "note").index(f.severity))
     report.seconds = time.perf_counter() - started
     return report
@@ -354,11 +411,27 @@ def configurations(cls: type) -> list[tuple[str, dict[str, Any], tuple[int, ...]
     return [("a small net", {k: v for k, v in arguments.items() if k in names}, flat)]
 
 
+def _required(cls: type) -> list[inspect.Parameter]:
+    kinds = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
+    return [p for p in inspect.signature(cls).parameters.values() if p.default is p.empty and p.kind in kinds]
+
+
+def _sizes_of(model: Any, arguments: dict[str, Any], shape: tuple[int, ...]) -> tuple[tuple[int, ...], int]:
+    """Return the shape of X and the number of classes: read off the weights where the constructor was not told."""
+    weights = [v for _, v in found_in(model, is_float_array) if v.ndim == 2]
+    if {"input_dim", "input_size"} & set(arguments) or not weights:
+        return shape, 4
+    return (shape[0], len(weights[0])), weights[-1].shape[1]
+
+
 def _stir(model: Any, rng: np.random.Generator) -> None:
     """Move parameters that begin as zeros or ones, which would hide slips."""
-    for key, value in model.params.items():
-        if not np.any(value) or key.startswith(("gamma", "beta")):
-            model.params[key] = np.asarray(value) + 0.3 * rng.standard_normal(np.shape(value))
+    params = getattr(model, "params", None)
+    for path, value in list(found_in(params if isinstance(params, dict) else model, is_float_array)):
+        flat = not np.any(value) or str(path[-1]).startswith(("gamma", "beta"))
+        if flat and not (params is None and is_room(path, model)):
+            moved = value + 0.3 * rng.standard_normal(np.shape(value))
+            replaced(params if isinstance(params, dict) else model, path, moved)
 
 
 def _given(cls: type, inputs: Any, rng: np.random.Generator) -> tuple[Any, Any, Any] | None:
@@ -376,7 +449,7 @@ def _given(cls: type, inputs: Any, rng: np.random.Generator) -> tuple[Any, Any, 
     try:
         model = cls()
         _stir(model, rng)
-        copy.deepcopy(model).loss(*(a.copy() for a in arrays))
+        getattr(copy.deepcopy(model), loss_method(cls))(*(a.copy() for a in arrays))
     except Exception:
         return None
     return model, arrays[0], arrays[1]
@@ -407,6 +480,13 @@ def check_model_class(cls: type, inputs: Any = None, *, name: str = "", budget_s
     if given is not None:
         return check_model(*given, name=total.name, budget_s=budget_s)
     for label, arguments, shape in configurations(cls):
+        missing = [p.name for p in _required(cls) if p.name not in arguments]
+        arguments |= {n: v for n in missing if (v := for_parameter(n.lower(), 6, rng)) is not None}
+        if set(missing) - set(arguments):
+            raise ArgumentError(
+                f"no {cls.__name__} could be made from the names of its constructor's parameters; "
+                "give one: def inputs(rng): return model, X, y"
+            )
         np.random.seed(0)  # noqa: NPY002 - course code draws its weights from the global generator
         try:
             model = cls(**arguments)
@@ -417,8 +497,9 @@ def check_model_class(cls: type, inputs: Any = None, *, name: str = "", budget_s
             total.checked.append(f"not {label}: the constructor raised {type(error).__name__}")
             continue
         _stir(model, rng)
+        shape, classes = _sizes_of(model, arguments, shape)
         report = check_model(
-            model, rng.standard_normal(shape), rng.integers(0, 4, shape[0]), name=total.name, budget_s=budget_s
+            model, rng.standard_normal(shape), rng.integers(0, classes, shape[0]), name=total.name, budget_s=budget_s
         )
         for finding in report.findings:
             if label not in ("three layers", "a small net"):

@@ -132,7 +132,8 @@ def _is_gradient_of(step: Any, parameter: Any) -> bool:
     return step.lower().replace("_", "") == plain or plain in stems(step)[:1]
 
 
-HOLDERS = ("params", "parameters", "weights", "state", "theta", "grads", "grad", "gradients", "dparams", "layers")
+GRADIENTS = ("grads", "grad", "gradients", "gradient", "dparams", "d")  # what people call a container of gradients
+HOLDERS = ("params", "parameters", "weights", "state", "theta", "layers", *GRADIENTS)
 
 
 def matched(returned: Any, paths: dict[str, Path]) -> dict[str, Any]:
@@ -144,16 +145,40 @@ def matched(returned: Any, paths: dict[str, Path]) -> dict[str, Any]:
     """
     found: dict[str, Any] = {}
     for at, gradient in found_in(returned, lambda v: v is None or isinstance(v, np.ndarray | np.generic | float | int)):
-        best: tuple[int, str] | None = None
+        best: tuple[float, str] | None = None
         for name, path in paths.items():
             alike = 0
             for step, parameter in zip(reversed(at), reversed(path), strict=False):
                 if not _is_gradient_of(step, parameter):
                     break
                 alike += 1
+            whole = alike == len(path)
             rest = [s for s in at[: len(at) - alike] if s not in HOLDERS and not stems(str(s))]
-            if alike and not (rest and alike < len(path)) and name not in found and (best is None or alike > best[0]):
-                best = alike, name
+            fits = alike and (whole or not rest)
+            if fits and name not in found and (best is None or alike + whole / 2 > best[0]):
+                best = alike + whole / 2, name
         if best is not None and not isinstance(gradient, bool):
             found[best[1]] = gradient
+    return found
+
+
+def kept_gradients(owner: Any, paths: dict[str, Path]) -> dict[str, Any]:
+    """Return the gradients that an object keeps on itself, or on what it holds, of its arrays at some paths.
+
+    >>> layer = types.SimpleNamespace(W=np.ones(2), dW=np.zeros(2))
+    >>> kept_gradients(layer, {"W": ("W",)})
+    {'W': array([0., 0.])}
+    """
+    places = {
+        at: value
+        for at, value in found_in(owner, lambda v: isinstance(v, np.ndarray | np.generic))
+        if at not in paths.values() and any(isinstance(s, str) and (s.lower() in GRADIENTS or stems(s)) for s in at)
+    }
+    found: dict[str, Any] = {}
+    for at, value in places.items():
+        nest = value
+        for step in reversed(at):
+            nest = {step: nest}
+        for name, gradient in matched(nest, paths).items():
+            found.setdefault(name, gradient)
     return found

@@ -29,6 +29,8 @@ class Target:
 
 def find(namespace: dict[str, Any], module_name: str) -> list[Target]:
     """Everything in a module that can be checked; only what the module itself defines."""
+    from backpass.check.models import loss_method
+    from backpass.check.objects import methods_of
     from backpass.check.own import is_own  # own imports the doctor, which imports this module
 
     functions = {
@@ -60,12 +62,12 @@ def find(namespace: dict[str, Any], module_name: str) -> list[Target]:
         elif LOSS.search(name) and count >= 2 and name not in forwards:
             targets.append(Target("loss", name, function))
     for name, cls in namespace.items():
-        if inspect.isclass(cls) and cls.__module__ == module_name and callable(getattr(cls, "loss", None)):
+        if inspect.isclass(cls) and cls.__module__ == module_name and loss_method(cls):
             targets.append(Target("model", name, cls))
         elif (
             inspect.isclass(cls)
             and cls.__module__ == module_name
-            and all(callable(getattr(cls, n, None)) for n in ("forward", "backward"))
+            and methods_of(cls) is not None
         ):
             targets.append(Target("layer", name, cls))
     return targets

@@ -239,6 +239,9 @@ def _insertions(slot: Slot, node: ast.expr, scope: Scope) -> Iterator[Edit]:
         return
     if slot.role == "argument" and not isinstance(node, ast.Compare):
         yield set_edit(1.9, "sign", slot, ast.UnaryOp(ast.USub(), node))
+        if isinstance(slot.parent, ast.Call) and called(slot.parent) == "where":
+            for text in [t for t, v in scope.arrays.items() if np.asarray(v).dtype.kind == "f"]:
+                yield set_edit(2.0, "sign", slot, binary(node, ast.Mult(), parse(f"np.sign({text})")), text)
     if outer:
         yield set_edit(1.5 + step, "sign", slot, ast.UnaryOp(ast.USub(), node))
         for text in ("2", "0.5"):
@@ -273,6 +276,8 @@ def _insertions(slot: Slot, node: ast.expr, scope: Scope) -> Iterator[Edit]:
             mask = np.asarray(value).dtype.kind == "b"
             again = 0.3 if text in mentioned else 0.0
             key = "power" if text in mentioned and text not in scope.gradients else key_of_factor(factor, scope, False)
+            if text in scope.upstream and outer and not names_in(node) & scope.gradients:
+                key = "upstream_missing"  # of this term, whatever the others mention
             yield set_edit(2.0 + step + again, key, slot, binary(node, ast.Mult(), factor), text)
             if not mask and text not in scope.gradients:
                 yield set_edit(

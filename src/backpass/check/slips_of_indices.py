@@ -119,9 +119,11 @@ def comparison_edits(slot: Slot, node: ast.Compare) -> Iterator[Edit]:
     if len(node.ops) != 1:
         return
     alternatives: list[ast.cmpop] = [ast.Gt(), ast.Lt(), ast.GtE(), ast.LtE(), ast.Eq()]
+    equal_too = ({ast.Lt, ast.LtE}, {ast.Gt, ast.GtE})
     for op in alternatives:
         if type(op) is not type(node.ops[0]):
-            yield set_edit(1.0, "mask_inverted", slot, ast.Compare(node.left, [op], node.comparators))
+            key = "mask" if {type(op), type(node.ops[0])} in equal_too else "mask_inverted"
+            yield set_edit(1.0, key, slot, ast.Compare(node.left, [op], node.comparators))
     right = node.comparators[0]
     if isinstance(right, ast.Constant) and right.value != 0:
         yield set_edit(1.0, "mask", slot, ast.Compare(node.left, node.ops, [number(0)]))

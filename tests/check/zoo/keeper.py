@@ -23,10 +23,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from backpass.check import Report, check
+from backpass.check import Finding, Report, check
 from backpass.check.examine import check_layer_class
 from backpass.check.models import check_model_class
 from backpass.check.pairs import find
+from backpass.errors import ArgumentError
 
 HERE = Path(__file__).parent
 BUG = re.compile(r"#\s*BUG\s+(?P<causes>[\w|]+)(?:\s+(?P<severity>warning))?")
@@ -114,13 +115,16 @@ def _names_after_marker(animal: Animal) -> set[str]:
 
 def _examine(target: Any, module: types.ModuleType) -> Report:
     inputs = getattr(module, "inputs", None)
-    if target.kind == "model":
-        return check_model_class(target.first, inputs)
-    if target.kind == "layer":
-        return check_layer_class(target.first, inputs)
-    if target.kind == "pair":
-        return check(target.first, target.second, inputs)
-    return check(target.first, None, inputs)
+    try:
+        if target.kind == "model":
+            return check_model_class(target.first, inputs)
+        if target.kind == "layer":
+            return check_layer_class(target.first, inputs)
+        if target.kind == "pair":
+            return check(target.first, target.second, inputs)
+        return check(target.first, None, inputs)
+    except ArgumentError as error:  # as at the command line: a helper that cannot be checked alone is not
+        return Report(target.name, [Finding("note", "not_checked", str(error))])
 
 
 def _judge(visit: Visit) -> None:
