@@ -336,6 +336,8 @@ def _decide(
         found = cause.sentence if cause is not None else f"{_name_of(anchor, wrong)} is wrong"
         cause = Cause(usual.key, f"{found}; what most often goes wrong in such a line", 3.0)
     key, message = _words(cause, chosen, anchor, wrong)
+    if key == "window" and cause is not None and cause.key == "argmax" and re.search(r"arg(max|min|sort)", code):
+        key = "argmax"
     name = (fault.site.name if fault is not None else "") or (f"d{wrong[0]}")
     finding = Finding(
         "wrong",
@@ -454,7 +456,7 @@ def _words(cause: Cause | None, chosen: Repair | None, anchor: Verdict, wrong: l
 
 # What goes wrong in a line that does such a thing, where neither values nor edits say more; the first that fits.
 _USUAL: list[tuple[str, str]] = [
-    ("argmax", r"argmax|argmin|unravel_index|divmod"),
+    ("argmax", r"argmax|argmin|argsort|unravel_index|divmod"),
     ("mask", r"[<>]=?|==|where\(|mask"),
     ("transposed", r"\.T\b|transpose|swapaxes|moveaxis|rollaxis"),
     ("window", r"\[[^\]]*[+-]?\w+ ?: ?[^\]]*\]|slice\("),

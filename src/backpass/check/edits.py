@@ -201,13 +201,7 @@ def asides(definition: ast.FunctionDef, statements: list[ast.stmt]) -> list[ast.
     found: list[ast.stmt] = []
     every = [n for n in ast.walk(definition) if isinstance(n, ast.Assign | ast.AugAssign)]
     while True:
-        new = [
-            s
-            for s in every
-            if s not in found
-            and s not in statements
-            and stored_names(s) & wanted
-        ]
+        new = [s for s in every if s not in found and s not in statements and stored_names(s) & wanted]
         if not new:
             return found
         found += new

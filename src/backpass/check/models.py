@@ -98,7 +98,9 @@ class Adapted:
             rest = [method(*(x, y)[: len(wanted)])]
         returned = rest[0] if len(rest) == 1 else tuple(rest)
         shapes = {k: np.shape(v) for k, v in self.params.items()}
-        listed = isinstance(returned, tuple | list) and not any(isinstance(s, int) for p in self.paths.values() for s in p)
+        listed = isinstance(returned, tuple | list) and not any(
+            isinstance(s, int) for p in self.paths.values() for s in p
+        )
         found = (
             assign_gradients(returned, {k: (k,) for k in self.paths}, shapes, [])
             if listed

@@ -55,7 +55,9 @@ def steps_into(value: Any) -> list[tuple[Any, Any]]:
         return list(value.items())
     if isinstance(value, tuple | list):
         return list(enumerate(value))
-    plain = not callable(value) or hasattr(type(value), "forward")  # a layer may be callable, a function is no container
+    plain = not callable(value) or hasattr(
+        type(value), "forward"
+    )  # a layer may be callable, a function is no container
     known = isinstance(value, type | types.ModuleType | np.random.Generator)
     return list(vars(value).items()) if hasattr(value, "__dict__") and plain and not known else []
 

@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from backpass.check.instrument import Program
+from backpass.check.instrument import Program, unwrap_descriptor
 from backpass.check.nested import (
     GRADIENTS,
     Path,
@@ -57,8 +57,7 @@ def methods_of(cls: type) -> tuple[str, str] | None:
     >>> methods_of(Relu)
     ('__call__', 'bprop')
     """
-    written = types.FunctionType | staticmethod | classmethod
-    own = {name for c in cls.__mro__ for name, value in vars(c).items() if isinstance(value, written)}
+    own = {n for c in cls.__mro__ for n, v in vars(c).items() if isinstance(unwrap_descriptor(v), types.FunctionType)}
     forward = next((n for n in FORWARDS if n in own), None)
     backward = next((n for n in BACKWARDS if n in own), None)
     return (forward, backward) if forward and backward else None
@@ -170,7 +169,9 @@ def is_room(path: Path, layer: Any) -> bool:
     return bool(words) and bool(set(stems(words[-1])) & siblings)
 
 
-def _gradients(returned: Any, working: Any, inputs: dict[str, Any], paths: dict[str, Path], names: list[str]) -> dict[str, Any]:
+def _gradients(
+    returned: Any, working: Any, inputs: dict[str, Any], paths: dict[str, Path], names: list[str]
+) -> dict[str, Any]:
     """Collect the gradients of the inputs and parameters: returned, or kept on the object."""
     kept = kept_gradients(working, paths)
     wanted: dict[str, Path] = {k: (k,) for k, v in inputs.items() if is_float_array(v)}

@@ -64,11 +64,7 @@ def find(namespace: dict[str, Any], module_name: str) -> list[Target]:
     for name, cls in namespace.items():
         if inspect.isclass(cls) and cls.__module__ == module_name and loss_method(cls):
             targets.append(Target("model", name, cls))
-        elif (
-            inspect.isclass(cls)
-            and cls.__module__ == module_name
-            and methods_of(cls) is not None
-        ):
+        elif inspect.isclass(cls) and cls.__module__ == module_name and methods_of(cls) is not None:
             targets.append(Target("layer", name, cls))
     return targets
 

@@ -200,7 +200,7 @@ class Layer(Subject):
 
     def _draw(self, seed: int) -> list[Array]:
         if not self.binding.takes_upstream:
-            return [np.float64(1.0)]
+            return [np.asarray(1.0)]
         rng = np.random.default_rng([seed, 77])
         return [np.asarray(rng.standard_normal(np.shape(o)))[()] for o in self.outputs]
 
@@ -598,7 +598,9 @@ def inner_paths(arguments: dict[str, Any], known: set[str]) -> dict[str, Path]:
     def wanted(value: Any) -> bool:
         return is_float_array(value) or (isinstance(value, float | np.floating) and not isinstance(value, bool))
 
-    paths = [path for name, value in arguments.items() if name not in known for path, _ in found_in(value, wanted, (name,))]
+    paths = [
+        path for name, value in arguments.items() if name not in known for path, _ in found_in(value, wanted, (name,))
+    ]
     words = {path: [step for step in path if isinstance(step, str)] for path in paths}
     return short_names([p for p in paths if not any(NOT_LEAVES.search(w) for w in words[p])], known)
 
