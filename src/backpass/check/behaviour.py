@@ -157,12 +157,13 @@ def _report_second_call(
     recorder = program.recorder
     runs = []
     layer.randomness.rewind(1)
-    result = layer._call_forward(layer.leaves)
+    arguments = layer.filled(layer.leaves)
+    result = layer.run_forward(arguments)
     with program.watched("values"):
         for _ in range(2):
             layer.randomness.rewind(1)
             recorder.reset(record=True)
-            layer.call_backward([np.array(d) for d in layer.upstream], result, fresh(layer.arguments))
+            layer.call_backward([np.array(d) for d in layer.upstream], result, arguments)
             runs.append(recorder.events or [])
             recorder.reset()
     other = {e.key: e.value for e in runs[1]}
@@ -261,10 +262,10 @@ def _dtype_finding(
     with program.watched("values"):
         recorder.reset(record=True)
         layer.randomness.rewind()
-        result = layer._call_forward(layer.leaves)
+        arguments = layer.filled(layer.leaves)
+        result = layer.run_forward(arguments)
         if not forward:
             recorder.reset(record=True)
-            arguments = layer.filled(layer.leaves)
             layer.call_backward([np.array(d) for d in layer.upstream], result, arguments)
         events = recorder.events or []
         recorder.reset()

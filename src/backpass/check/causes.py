@@ -174,7 +174,7 @@ def _of_value(name: str, v: Array, t: Array, context: Context) -> Cause | None:
     if not v.any():
         return Cause("missing_term", f"{name} is zero everywhere; nothing flows back into it", 1.5)
     k = _ratio(v, t)
-    if k is not None:
+    if k is not None and (t.size > 1 or _is_telling(k, context)):
         return _constant(name, k, context)
     if v.ndim == 2 and v.shape[0] == v.shape[1] and relative_error(v.T, t) < FITS:
         return Cause("transposed", f"{name} is the transpose of what it should be", 0.8)
@@ -489,6 +489,12 @@ def number_in_words(k: float, context: Context) -> tuple[str, str]:
     if abs(1 / k - round(1 / k)) < 1e-6 and abs(k) < 1:
         return f"1/{round(1 / k)}", ""
     return f"{k:.6g}", ""
+
+
+def _is_telling(k: float, context: Context) -> bool:
+    """Whether a number is one that people write: any single number is some multiple of any other."""
+    plain = any(abs(c - round(c)) < 1e-6 * abs(c) and abs(c) < 100 for c in (k, 1 / k))
+    return plain or bool(number_in_words(abs(k), context)[1])
 
 
 def _constant(name: str, k: float, context: Context) -> Cause:

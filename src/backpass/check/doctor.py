@@ -167,10 +167,11 @@ def _draws_in_backward(subject: Layer, report: Report) -> bool:
         for seed in (1, 2):
             subject.randomness.rewind()
             recorder.reset()
-            result = subject._call_forward(subject.leaves)
+            arguments = subject.filled(subject.leaves)
+            result = subject.run_forward(arguments)
             subject.randomness.rewind(seed)
             recorder.reset(record=True)
-            returned = subject.call_backward([np.array(d) for d in subject.upstream], result, subject.arguments)
+            returned = subject.call_backward([np.array(d) for d in subject.upstream], result, arguments)
             results.append(subject.by_leaf(returned))
             runs.append(recorder.events or [])
             recorder.reset()

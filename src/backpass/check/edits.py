@@ -283,7 +283,7 @@ def key_of_factor(node: ast.expr, scope: Scope, present: bool) -> str:
         or ".shape" in text
     ):
         return "factor"
-    if any(GAMMA.match(n) for n in names) and not present:
+    if any(GAMMA.match(n) and n not in scope.scalars for n in names) and not present:
         return "gamma_missing"
     return "extra_factor" if present else "missing_factor"
 

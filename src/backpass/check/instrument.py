@@ -131,8 +131,7 @@ def reachable(roots: Iterable[Any]) -> list[types.FunctionType]:
                 content = cell.cell_contents
             except ValueError:
                 continue
-            if callable(content):
-                todo.append(content)
+            todo += [c for c in (content if isinstance(content, tuple) else (content,)) if callable(c)]
     return list(found.values())
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -13,9 +14,10 @@ from numpy.typing import NDArray
 
 from backpass.check import numeric
 from backpass.check.findings import exception_finding
+from backpass.check.inputs import SCALE, SHIFT
 from backpass.check.instrument import Program
 from backpass.check.report import GradientRow, Report
-from backpass.check.subject import Subject, describe
+from backpass.check.subject import PARAMETER, Layer, Subject, describe
 from backpass.errors import BackpassError
 
 Array = NDArray[np.float64]
@@ -66,6 +68,8 @@ def measure(subject: Subject) -> Measured:
     with quiet():
         yours = subject.backward(lambda: None)
         measured = Measured(yours)
+        if isinstance(subject, Layer):
+            _leave_out_data(subject, yours)
         with program.watched("branches") as recorder:
             recorder.reset()
             for leaf, base in subject.leaves.items():
@@ -75,6 +79,18 @@ def measure(subject: Subject) -> Measured:
                     continue
                 _measure_leaf(subject, measured, leaf, base, gradient)
     return measured
+
+
+def _leave_out_data(subject: Layer, yours: dict[str, Any]) -> None:
+    """Leave out arrays that no gradient is returned of and that hold data by their name or shape: one row for a sample."""
+    first, count = next(iter(subject.arguments)), next(iter(subject.leaves.values())).shape[:1]
+    for leaf in [k for k in subject.leaves if yours.get(k) is None]:
+        learned = PARAMETER.match(leaf) or SCALE.match(leaf) or SHIFT.match(leaf)
+        data = subject.leaves[leaf].shape[:1] == count or re.search(
+            r"^x$|mask|target|label|truth|sample|class", leaf, re.I
+        )
+        if leaf != first and data and not learned and any(g is not None for g in yours.values()):
+            del subject.leaves[leaf], subject.paths[leaf]
 
 
 def _measure_leaf(subject: Subject, measured: Measured, leaf: str, base: Array, gradient: Any) -> None:

@@ -17,7 +17,16 @@ from backpass.check.findings import exception_finding, has_wrong
 from backpass.check.instrument import Program, line_with, relative_path
 from backpass.check.measure import attempt, measure
 from backpass.check.modes import examine_scores
-from backpass.check.nested import found_in, is_float_array, kept_gradients, matched, replaced, short_names, steps_into
+from backpass.check.nested import (
+    classes_in,
+    found_in,
+    is_float_array,
+    kept_gradients,
+    matched,
+    replaced,
+    short_names,
+    steps_into,
+)
 from backpass.check.objects import BACKWARDS, for_parameter, is_room
 from backpass.check.report import Finding, Report
 from backpass.check.subject import (
@@ -198,7 +207,7 @@ def check_model(model: Any, x: Any, y: Any, *, name: str = "", budget_s: float =
         raise ArgumentError("a model is checked on a batch: check(model, X, y)")
     started = time.perf_counter()
     adapted = as_loss_grads(model, x, y)
-    program = Program([getattr(type(model), loss_method(type(model))), type(model)])
+    program = Program([getattr(type(model), loss_method(type(model))), *classes_in(model)])
     report = Report(name or type(model).__name__)
     add_method_sources(report, program)
     with repeatable(program):

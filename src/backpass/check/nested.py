@@ -55,11 +55,13 @@ def steps_into(value: Any) -> list[tuple[Any, Any]]:
         return list(value.items())
     if isinstance(value, tuple | list):
         return list(enumerate(value))
-    plain = not callable(value) or hasattr(
-        type(value), "forward"
-    )  # a layer may be callable, a function is no container
-    known = isinstance(value, type | types.ModuleType | np.random.Generator)
-    return list(vars(value).items()) if hasattr(value, "__dict__") and plain and not known else []
+    return list(vars(value).items()) if is_object(value) else []
+
+
+def is_object(value: Any) -> bool:
+    """Whether a value is an object of somebody's own class, with attributes: no function, class, module or generator."""
+    known = isinstance(value, type | types.ModuleType | types.FunctionType | types.MethodType | np.random.Generator)
+    return hasattr(value, "__dict__") and not known and not isinstance(value, np.ndarray)
 
 
 def found_in(value: Any, wanted: Callable[[Any], bool], path: Path = ()) -> Iterator[tuple[Path, Any]]:
@@ -74,6 +76,21 @@ def found_in(value: Any, wanted: Callable[[Any], bool], path: Path = ()) -> Iter
     elif len(path) < DEEPEST:
         for step, inner in steps_into(value):
             yield from found_in(inner, wanted, (*path, step))
+
+
+def classes_in(value: Any, depth: int = 0) -> tuple[type, ...]:
+    """Return the classes of an object and of all objects that it is made of, each once.
+
+    >>> class Part:
+    ...     pass
+    >>> [c.__name__ for c in classes_in(types.SimpleNamespace(parts=[Part(), Part()]))]
+    ['SimpleNamespace', 'Part']
+    """
+    if depth > DEEPEST:
+        return ()
+    own = (type(value),) if hasattr(value, "__dict__") else ()
+    inner = (c for _, item in steps_into(value) for c in classes_in(item, depth + 1))
+    return tuple(dict.fromkeys((*own, *inner)))
 
 
 def is_float_array(value: Any) -> bool:

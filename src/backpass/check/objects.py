@@ -17,10 +17,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from backpass.check.inputs import build as guess_inputs
 from backpass.check.instrument import Program, unwrap_descriptor
 from backpass.check.nested import (
     GRADIENTS,
     Path,
+    classes_in,
     found_in,
     is_float_array,
     kept_gradients,
@@ -105,6 +107,7 @@ def as_pair(layer: Any, x: Any) -> tuple[Callable[..., Any], Callable[..., Any],
     cls = type(layer)  # held by the closures, so that the methods are found and watched
     methods = methods_of(cls)
     assert methods is not None
+    classes = classes_in(layer)  # so are those of the layers that it is made of
     first, second = (getattr(cls, n) for n in methods)
     inputs = arguments_by_name(getattr(layer, methods[0]), x)
     if not any(is_float_array(v) for _, v in found_in(inputs, is_float_array)):
@@ -115,6 +118,7 @@ def as_pair(layer: Any, x: Any) -> tuple[Callable[..., Any], Callable[..., Any],
 
     def run(arguments: dict[str, Any]) -> tuple[Any, Any]:
         working = copy.deepcopy(layer)
+        assert type(working) in classes
         for name, path in paths.items():
             if name in arguments:
                 replaced(working, path, arguments[name])
@@ -228,7 +232,16 @@ def build(cls: type, rng: np.random.Generator, x: Any = None) -> tuple[Any, Any]
     if x is not None:
         first = next(v for _, v in found_in(x, is_float_array))
         return _constructed(cls, rng, x, None) or _constructed(cls, rng, x, first.shape[min(1, first.ndim - 1)])
+    methods = methods_of(cls)
+    if methods is None:
+        return None
     found: list[tuple[Any, Any]] = []
+    forward = getattr(cls, methods[0])
+    if len([p for p in inspect.signature(forward).parameters.values() if p.default is p.empty]) > 2:
+        variants = guess_inputs(forward, cls.__name__)
+        return next(
+            (m for f in (None, 4) if variants and (m := _constructed(cls, rng, variants[0].arguments, f))), None
+        )
     for shape in ((5, 4), (2, 3, 6, 4), (2, 3, 5)):
         for features in (None, shape[1]):
             made = _constructed(cls, rng, rng.standard_normal(shape), features)

@@ -283,10 +283,9 @@ def _insertions(slot: Slot, node: ast.expr, scope: Scope) -> Iterator[Edit]:
                 yield set_edit(
                     2.1 + step + again, "extra_factor" if again else key, slot, binary(node, ast.Div(), factor), text
                 )
+                for mask_of in (f"({text} > 0)", f"({text} <= 0)"):
+                    yield set_edit(2.15 + step, "mask_missing", slot, binary(node, ast.Mult(), parse(mask_of)), text)
                 if outer:
-                    yield set_edit(
-                        2.15 + step, "mask_missing", slot, binary(node, ast.Mult(), parse(f"({text} > 0)")), text
-                    )
                     for slope in (f"(1 - {text})", f"(1 - {text}**2)"):
                         yield set_edit(2.3 + step, "missing_factor", slot, binary(node, ast.Mult(), parse(slope)), text)
         for axis in ("0", "1", "-1", None, "(0, 2, 3)"):

@@ -24,6 +24,7 @@ from backpass.check.nested import (
     Path,
     found_in,
     is_float_array,
+    is_object,
     matched,
     replaced,
     short_names,
@@ -66,7 +67,7 @@ def fresh(value: Any) -> Any:
         generator = np.random.Generator(type(value.bit_generator)())
         generator.bit_generator.state = value.bit_generator.state
         return generator
-    return value
+    return copy.deepcopy(value) if is_object(value) else value
 
 
 class Unseeded:
