@@ -187,7 +187,9 @@ def _draws_in_backward(subject: Layer, report: Report) -> bool:
     ]
     if not different:
         return False
-    site = different[0].site
+    shared = {f.__code__.co_name for f in reachable([subject.forward])}  # a helper of both is not at fault
+    own = [e for e in different if e.site.function.rpartition(".")[2] not in shared]
+    site = (own or different)[0].site
     code = subject.program.files[site.path].lines[site.line - 1].strip()
     report.findings.append(
         Finding(
@@ -486,14 +488,16 @@ def _tells_more(cause: Cause, edited: str, wrong: list[str]) -> bool:
         return False
     if cause.key == "return_order" and (len(wrong) == 1 or edited != "return_order"):
         return False  # in the wrong order there would be two wrong ones
+    if cause.key == "keep_prob":
+        return cause.cost < 1  # a number made of the probability is no coincidence
+    if (cause.key, edited) == ("missing_sum", "axis"):
+        return cause.cost <= 0.5  # the shape says that too little is summed
     if edited == "operation":
         return cause.key in ("extra_factor", "missing_factor", "function", "power")
     if edited == "missing_factor" and (
         cause.key == "gamma_missing" or (cause.key, cause.cost) == ("upstream_missing", 0.2)
     ):
         return True
-    if cause.key == "keep_prob":
-        return cause.cost < 1  # a number made of the probability is no coincidence
     return cause.cost < 2 and edited in _VAGUE and cause.key in _TELLING
 
 

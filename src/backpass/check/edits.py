@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ast
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Container, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -181,12 +181,12 @@ def statements_at(definition: ast.FunctionDef, lines: set[int]) -> list[ast.stmt
     return simple + headers
 
 
-def stored_names(statement: ast.stmt) -> set[str]:
-    """Names that a statement binds, or whose arrays it stores into."""
+def stored_names(statement: ast.stmt, arrays: Container[str]) -> set[str]:
+    """Names that a statement binds, and those of the arrays into which it stores."""
     targets = statement.targets if isinstance(statement, ast.Assign) else [getattr(statement, "target", None)]
     bases = {_base(t) for t in targets if isinstance(t, ast.Subscript)}
     bound = {n.id for n in ast.walk(statement) if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Store)}
-    return bound | {b.id for b in bases if isinstance(b, ast.Name)}
+    return bound | {b.id for b in bases if isinstance(b, ast.Name) and b.id in arrays}
 
 
 def _base(node: ast.expr) -> ast.expr:
@@ -195,13 +195,16 @@ def _base(node: ast.expr) -> ast.expr:
     return node
 
 
-def asides(definition: ast.FunctionDef, statements: list[ast.stmt]) -> list[ast.stmt]:
-    """Return assignments, elsewhere in the function, of names that the statements read: masks, sizes, indices ..."""
+def asides(definition: ast.FunctionDef, statements: list[ast.stmt], arrays: Container[str] = ()) -> list[ast.stmt]:
+    """Return assignments, elsewhere in the function, of names that the statements read: masks, sizes, indices ...
+
+    Stores into parts of the arrays named are among them.
+    """
     wanted = {n.id for s in statements for n in ast.walk(s) if isinstance(n, ast.Name)}
     found: list[ast.stmt] = []
     every = [n for n in ast.walk(definition) if isinstance(n, ast.Assign | ast.AugAssign)]
     while True:
-        new = [s for s in every if s not in found and s not in statements and stored_names(s) & wanted]
+        new = [s for s in every if s not in found and s not in statements and stored_names(s, arrays) & wanted]
         if not new:
             return found
         found += new

@@ -216,6 +216,8 @@ def _arguments(
         if parameter.kind in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD) or name == "self":
             continue
         known, value = _one(kind, name, position, rng, settings, labels_seen)
+        if isinstance(value, np.ndarray) and isinstance(parameter.default, int | float):
+            continue  # a number by its default, whatever else has this name
         if known:
             given[name] = value
             labels_seen = labels_seen or (isinstance(value, np.ndarray) and value.dtype.kind == "i")

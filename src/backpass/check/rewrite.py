@@ -307,7 +307,7 @@ class Rewriter(ast.NodeTransformer):
         """Visit `{"W1": x.T @ dh, ...}`: each entry is an assignment of its own."""
         node.values = [
             self._wrap(self._inside(v), v, "assign", k.value)
-            if isinstance(k, ast.Constant) and isinstance(k.value, str)
+            if isinstance(k, ast.Constant) and isinstance(k.value, str) and not isinstance(v, ast.Name)
             else self.visit(v)
             for k, v in zip(node.keys, node.values, strict=True)
         ]

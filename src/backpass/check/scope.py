@@ -155,7 +155,7 @@ def candidates_of(
             candidates.append((plain, definition, edit))
         others = [
             s
-            for s in asides(definition, statements)
+            for s in asides(definition, statements, scope.arrays)
             if wider == (s.lineno in judged) and (verdict.site.path, s.lineno) not in given
         ]
         for edit in edits_of(definition, others, scope):

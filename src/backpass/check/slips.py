@@ -65,7 +65,7 @@ def _of_statement(definition: ast.FunctionDef, statement: ast.stmt, scope: Scope
     if value is None:
         return
     scope.linear = bool(names_in(value) & scope.gradients)
-    yield from _size_edits(statement, scope)
+    yield from _size_edits(definition, statement, scope)
     yield from _strided(definition, statement, scope)
     yield from _inverted(statement, scope)
     if isinstance(statement, ast.Assign | ast.AugAssign):
@@ -96,8 +96,11 @@ def _of_statement(definition: ast.FunctionDef, statement: ast.stmt, scope: Scope
         yield from _order_edits(statement, value)
 
 
-def _size_edits(statement: ast.stmt, scope: Scope) -> Iterator[Edit]:
-    """Put one size for another throughout the statement: `C` where `H * W` belongs."""
+def _size_edits(definition: ast.FunctionDef, statement: ast.stmt, scope: Scope) -> Iterator[Edit]:
+    """Put one size for another throughout the statement: `C` where `H * W` belongs.
+
+    A size that the function itself computes is wrong there, not where it is used.
+    """
     slots = [s for s in slots_of_statement(statement) if isinstance(s.get(), ast.Name) and s.role != "index"]
     names = {t: v for t, v in scope.scalars.items() if type(v) is int and v > 1 and t.isidentifier()}
     sizes: dict[int, str] = {v: t for t, v in reversed(names.items())}
@@ -105,7 +108,12 @@ def _size_edits(statement: ast.stmt, scope: Scope) -> Iterator[Edit]:
         sizes.setdefault(m * n, f"({a} * {b})")
     for (a, m), (b, n), (c, k) in itertools.combinations(list(names.items())[:6], 3):
         sizes.setdefault(m * n * k, f"({a} * {b} * {c})")
-    for name in sorted({s.get().id for s in slots} & set(names)):  # type: ignore[attr-defined]
+    computed = {
+        n.targets[0].id
+        for n in ast.walk(definition)
+        if isinstance(n, ast.Assign) and isinstance(n.targets[0], ast.Name) and isinstance(n.value, ast.BinOp)
+    }
+    for name in sorted({s.get().id for s in slots} & set(names) - computed):  # type: ignore[attr-defined]
         here = [s for s in slots if s.get().id == name]  # type: ignore[attr-defined]
         for size, text in sizes.items():
             if size != names[name] and (len(here) > 1 or "*" in text):

@@ -176,6 +176,8 @@ def call_edits(slot: Slot, node: ast.Call, scope: Scope) -> Iterator[Edit]:
             yield set_edit(0.9, "dtype", slot, ast.Call(node.func, node.args, kept_keywords))
     elif name == "astype" and operand is not None:
         yield set_edit(1.0, "dtype", slot, operand)
+    elif len(node.args) == 1 and not node.keywords:
+        yield set_edit(1.6, "function", slot, node.args[0], name)  # a function too many
 
 
 def _flips(slot: Slot, node: ast.Call, scope: Scope) -> Iterator[Edit]:

@@ -39,7 +39,7 @@ def of_expression(slot: Slot, scope: Scope, insert: bool) -> Iterator[Edit]:
     node = slot.get()
     if isinstance(node, ast.Constant) and type(node.value) in (int, float):
         if not (isinstance(slot.parent, ast.Call) and called(slot.parent) in REDUCING):  # an axis: see call_edits
-            yield from _number_edits(slot, node)
+            yield from _number_edits(slot, node, scope)
     elif isinstance(node, ast.BinOp):
         yield from _operation_edits(slot, node, scope)
     elif isinstance(node, ast.UnaryOp):
@@ -88,7 +88,7 @@ def _subscript_edits(slot: Slot, node: ast.Subscript) -> Iterator[Edit]:
                 yield set_edit(1.7, "wrong_variable", slot, parse(text + suffix), ast.unparse(node))
 
 
-def _number_edits(slot: Slot, node: ast.Constant) -> Iterator[Edit]:
+def _number_edits(slot: Slot, node: ast.Constant, scope: Scope) -> Iterator[Edit]:
     value = node.value
     assert isinstance(value, int | float)
     key = "power" if slot.role == "exponent" else "factor"
@@ -113,6 +113,10 @@ def _number_edits(slot: Slot, node: ast.Constant) -> Iterator[Edit]:
         clean = int(new) if float(new).is_integer() and isinstance(value, int) else new
         named = "extra_term" if new == 0 and slot.role == "term" else key
         yield set_edit(1.0 if key == "power" else 1.1, named, slot, number(clean), str(value), show=around(slot))
+    for text, other in scope.scalars.items():
+        if type(other) is float and other != value and is_expression(text) and slot.role != "exponent":
+            named = "wrong_variable" if slot.role == "term" else "factor"
+            yield set_edit(1.7, named, slot, parse(text), str(value), show=around(slot))
     if value:
         yield set_edit(
             0.9, "power" if slot.role == "exponent" else "sign", slot, number(-value), str(value), show=around(slot)
@@ -300,6 +304,10 @@ def _insertions(slot: Slot, node: ast.expr, scope: Scope) -> Iterator[Edit]:
         yield set_edit(1.7 + step, "transposed", slot, ast.Attribute(node, "T", ast.Load()))
     if slot.role == "factor":
         yield from _joined(slot, node, scope)
+        if isinstance(node, ast.Name) and node.id in scope.gradients and np.ndim(scope.arrays.get(node.id, 0)) > 1:
+            for summed in (1, 0, -1):
+                total = parse(f"{node.id}.sum(axis={summed}, keepdims=True)")
+                yield set_edit(2.2, "missing_sum", slot, total, node.id)
     if slot.role == "root":
         plain = [t for t, v in scope.arrays.items() if np.asarray(v).dtype.kind == "f" and t not in scope.gradients]
         for text in scope.arrays:
