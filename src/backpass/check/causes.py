@@ -340,10 +340,17 @@ def _slopes(name: str, v: Array, t: Array, context: Context) -> Cause | None:
 
 
 def _unmasked(name: str, v: Array, t: Array, context: Context) -> Cause | None:
-    """T is V at some elements, and zero at the others."""
-    near = FITS * float(np.abs(t).max())
-    zero = t == 0
-    if not zero.any() or zero.all() or (v[zero] == 0).all() or np.abs(v - t)[~zero].max() > near:
+    """T is V, or a multiple of V, at some elements, and zero at the others."""
+    zero = np.abs(t) <= 1e-9 * np.abs(t).max()  # what is solved for is zero but for rounding
+    if not zero.any() or zero.all() or (v[zero] == 0).all():
+        return None
+    k = _ratio(t[~zero], v[~zero])
+    if k is not None and k > 0 and abs(k - 1) > FITS and not re.search("mask|drop|keep", context.code):
+        words = f"{number_in_words(k, context)[0]} times as large"
+        return Cause(
+            "mask_missing", f"{name} should be zero in {int(zero.sum())} of {v.size} elements, and else {words}", 1.0
+        )
+    if k is None or abs(k - 1) > FITS:
         return None
     key = "mask" if re.search(r"[<>]|mask|where", context.code) else "mask_missing"
     return Cause(

@@ -16,8 +16,8 @@ from numpy.typing import NDArray
 
 from backpass.check import numeric
 from backpass.check.causes import CAUSES, Cause, explain
-from backpass.check.edits import Scope
-from backpass.check.instrument import reachable, relative_path
+from backpass.check.edits import Scope, statements_at
+from backpass.check.instrument import Program, reachable, relative_path
 from backpass.check.locate import Key, Location, Truth, Verdict, backward_events, judge, locate
 from backpass.check.marks import mark
 from backpass.check.measure import Measured, gradients_are_right, quiet
@@ -323,6 +323,9 @@ def _decide(
         if swapped is not None:
             anchor = first = swapped
             location.suspects = [anchor]
+    if chosen is None and cause is not None and cause.key == "missing_term":
+        anchor = _where_made(program, events, anchor)
+        location.suspects = [*location.suspects, anchor]
     line, path, function = anchor.site.line, anchor.site.path, anchor.site.function
     if chosen is not None:
         line = chosen.edit.line
@@ -363,6 +366,34 @@ def _decide(
                 "could not be judged and may be at fault as well"
             )
     return finding, fault
+
+
+def _where_made(program: Program, events: list[Event], verdict: Verdict) -> Verdict:
+    """Return the place that made a value, where the place at hand only scales it: `dx = dx / N`, `dx *= mask`."""
+    site = verdict.site
+    function = program.function_at(site.path, site.line)
+    source = program.source(function) if function is not None else None
+    statements = statements_at(source[1], {site.line}) if source is not None else []
+    for statement in statements:
+        value = getattr(statement, "value", None)
+        scales = isinstance(statement, ast.AugAssign) and isinstance(statement.op, ast.Mult | ast.Div)
+        if (
+            isinstance(statement, ast.Assign)
+            and isinstance(value, ast.BinOp)
+            and isinstance(value.op, ast.Mult | ast.Div)
+        ):
+            scales = isinstance(value.left, ast.Name) and value.left.id == site.name
+        earlier = [
+            e
+            for e in events
+            if scales
+            and e.order < verdict.order
+            and (e.site.name, e.site.function, e.site.kind) == (site.name, site.function, "assign")
+            and e.site.line < site.line
+        ]
+        if earlier:
+            return Verdict(earlier[-1].site, "wrong", earlier[-1].order, earlier[-1:])
+    return verdict
 
 
 def _return_of(events: list[Event], verdict: Verdict, yours: dict[str, Any]) -> Verdict | None:
@@ -493,7 +524,7 @@ def _tells_more(cause: Cause, edited: str, wrong: list[str]) -> bool:
     if (cause.key, edited) == ("missing_sum", "axis"):
         return cause.cost <= 0.5  # the shape says that too little is summed
     if edited == "operation":
-        return cause.key in ("extra_factor", "missing_factor", "function", "power")
+        return cause.cost < 1.3 and cause.key in ("extra_factor", "missing_factor", "function", "power")
     if edited == "missing_factor" and (
         cause.key == "gamma_missing" or (cause.key, cause.cost) == ("upstream_missing", 0.2)
     ):

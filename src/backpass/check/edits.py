@@ -19,6 +19,9 @@ GAMMA = re.compile(r"^(gamma|scale|g|gam|weight|ln_w|bn_w)\w*$", re.I)
 KEEP = re.compile(r"(keep|^p$|prob|\bp\b|rate|ratio|'p')", re.I)
 
 
+JOINING = {"concatenate", "hstack", "vstack", "dstack", "stack", "column_stack"}
+
+
 STRIDE = re.compile(r"(^s$|^st$|stride|step)", re.I)
 
 
@@ -138,7 +141,9 @@ def _role(node: ast.AST, child: str, role: str) -> str:
         if isinstance(node.op, ast.Pow) and child == "right":
             return "exponent"
         return "factor"
-    if isinstance(node, ast.Call):
+    if isinstance(node, ast.Call) and child == "args" and called(node) in JOINING:
+        return "parts"
+    if isinstance(node, ast.Call) or (isinstance(node, ast.List | ast.Tuple) and role == "parts"):
         return "function" if child == "func" else "argument"
     if isinstance(node, ast.Attribute):
         return "argument" if role == "function" else "other"

@@ -47,7 +47,7 @@ def context_of(
             ),
             None,
         ),
-        others={f"d{o}": t for o, t in others.items() if o != leaf and not np.isnan(t).any()},
+        others={f"d{o}": t for o, t in others.items() if o in measured.wrong and o != leaf and not np.isnan(t).any()},
     )
 
 

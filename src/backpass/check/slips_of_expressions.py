@@ -27,6 +27,7 @@ from backpass.check.edits import (
     key_of_factor,
     names_in,
     number,
+    operand_of,
     parse,
     set_edit,
 )
@@ -65,6 +66,7 @@ def of_expression(slot: Slot, scope: Scope, insert: bool) -> Iterator[Edit]:
         if text in scope.scalars:
             yield from _other_numbers(slot, text, scope)
         yield from _subscript_edits(slot, node)
+        yield from _first_steps(slot, node, scope)
         here = _value_here(slot, node, scope)
         if here is not None and any(isinstance(n, ast.Slice) for n in ast.walk(node.slice)):
             base = ast.unparse(node.value)
@@ -86,6 +88,18 @@ def _subscript_edits(slot: Slot, node: ast.Subscript) -> Iterator[Edit]:
             text = f"{ast.unparse(node.value)}[{', '.join(ast.unparse(p) for p in whole)}]"
             for suffix in ("", "[:, None, None]", "[:, None]", "[None, :, None, None]"):
                 yield set_edit(1.7, "wrong_variable", slot, parse(text + suffix), ast.unparse(node))
+
+
+def _first_steps(slot: Slot, node: ast.Subscript, scope: Scope) -> Iterator[Edit]:
+    """Another array where `h[:, t - 1]` would begin from behind: the first step has none before it."""
+    here = _value_here(slot, node, scope)
+    for part in ast.walk(node.slice):
+        back = isinstance(part, ast.BinOp) and isinstance(part.op, ast.Sub) and isinstance(part.left, ast.Name)
+        if back and here is not None and ast.unparse(part.right) == "1":  # type: ignore[attr-defined]
+            for other, value in scope.arrays.items():
+                if np.shape(value) == np.shape(here) and other not in scope.gradients:
+                    either = parse(f"{ast.unparse(node)} if {part.left.id} > 0 else {other}")  # type: ignore[attr-defined]
+                    yield set_edit(1.9, "wrong_variable", slot, either, ast.unparse(node))
 
 
 def _number_edits(slot: Slot, node: ast.Constant, scope: Scope) -> Iterator[Edit]:
@@ -163,6 +177,13 @@ def _operation_edits(slot: Slot, node: ast.BinOp, scope: Scope) -> Iterator[Edit
         else:
             yield set_edit(1.3, key_of_factor(right, scope, True), slot, left, ast.unparse(right))
     elif isinstance(node.op, ast.Pow):
+        inner = operand_of(left) if isinstance(left, ast.Call) and called(left) in REDUCING else None
+        if isinstance(left, ast.Call) and inner is not None:  # the power of a sum for the sum of powers
+            powers = binary(inner, ast.Pow(), right)
+            moved = left.func is not inner and isinstance(left.func, ast.Attribute) and left.func.value is inner
+            function = ast.Attribute(powers, called(left), ast.Load()) if moved else left.func
+            arguments = left.args if moved else [powers, *left.args[1:]]
+            yield set_edit(1.2, "operation", slot, ast.Call(function, arguments, left.keywords))
         yield set_edit(1.3, "power", slot, left, ast.unparse(right))
         if isinstance(right, ast.Constant) and type(right.value) is int and slot.role != "function":
             lost = number(right.value + 1)  # the derivative of x^3 is 3 x^2
@@ -287,7 +308,8 @@ def _insertions(slot: Slot, node: ast.expr, scope: Scope) -> Iterator[Edit]:
                 yield set_edit(
                     2.1 + step + again, "extra_factor" if again else key, slot, binary(node, ast.Div(), factor), text
                 )
-                for mask_of in (f"({text} > 0)", f"({text} <= 0)"):
+                both = 0 < np.count_nonzero(np.asarray(value) > 0) < np.size(value)  # else it masks nothing, or all
+                for mask_of in (f"({text} > 0)", f"({text} <= 0)") if both else ():
                     yield set_edit(2.15 + step, "mask_missing", slot, binary(node, ast.Mult(), parse(mask_of)), text)
                 if outer:
                     for slope in (f"(1 - {text})", f"(1 - {text}**2)"):
