@@ -469,6 +469,31 @@ def test_bad_input_changes_nothing(x, error, words):
     assert_same({"scores": scores, "dx": dx, "grads": model.grads}, wanted)
 
 
+@pytest.mark.parametrize("kernels", [True, False], ids=["kernels", "reference"])
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_prediction_refuses_what_is_not_finite(dtype, kernels):
+    model = bp.Model([bp.Affine(5), bp.ReLU(), bp.Affine(3)], (13,), kernels=kernels)
+    x = np.zeros((700, 13), dtype)
+    good = model.infer(x)
+    for bad, words in ((np.nan, "nan"), (np.inf, "inf"), (-np.inf, "-inf")):
+        x[600, 7] = bad  # ReLU makes 0 of -inf: the scores would not show it
+        with pytest.raises(ArgumentError, match=rf"got {words} at \(600, 7\)"):
+            model.infer(x)
+    x[600, 7] = 0
+    assert (model.infer(x) == good).all()
+    if dtype == "float64":
+        with pytest.raises(ArgumentError, match=r"finite float32 numbers in x, got 1e\+300"):
+            model.infer(np.full((1, 13), 1e300))
+
+
+@needs_kernels
+def test_prediction_refuses_what_preprocessing_makes_infinite():
+    shift, scale = np.zeros(13, np.float32), np.full(13, 10, np.float32)
+    model = bp.Model([bp.Affine(3)], (13,), preprocess=bp.data.Preprocess("scale", shift, scale))
+    with np.errstate(over="ignore"), pytest.raises(ArgumentError, match="finite after preprocessing"):
+        model.predict(np.full((2, 13), 3e38, np.float32))
+
+
 def test_calls_in_the_wrong_order():
     model, x, dscores = make(0)
     for call in (lambda: model.backward(dscores), model.update):

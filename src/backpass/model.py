@@ -139,7 +139,7 @@ class Model:
         self._random[:, 0] = self.seed
         self._random[:, 1] = np.arange(len(self.layers))
         self._plans: dict[tuple[int, bool], Plan] = {}
-        self._infer_plans: dict[int, tuple[Array, Array, Any]] = {}
+        self._infer_plans: dict[int, tuple[Array, Array, Any, Array]] = {}
         self._arena = self._infer_arena = np.zeros(0, np.uint8)
         self._current: Plan | None = None  # of the last forward
         self._went_back = False  # whether its activations are used up
@@ -258,8 +258,10 @@ class Model:
         -------
         ndarray (N, *output_shape)
         """
-        x = self._check_input(x, empty=True)
-        return self._infer(x, lambda into, rows: into.__setitem__(..., rows))
+        x = self._check_shape(x, empty=True)
+        if not self.kernels or x.itemsize > self.dtype.itemsize:
+            self._check_finite(x)  # else the program looks; here NumPy would warn of infinities on their way
+        return self._infer(x, np.copyto)
 
     def predict_scores(self, x: Any, *, tta: str = "none") -> Array:
         """Compute the scores of raw samples, which the model's `preprocess` treats first.
@@ -314,9 +316,14 @@ class Model:
         out = np.empty((len(x), *self.output_shape), self.dtype)
         for start in range(0, len(x), INFER_BATCH):
             rows = x[start : start + INFER_BATCH]
-            into, scores, program = self._infer_plan(len(rows))
+            into, scores, program, finite = self._infer_plan(len(rows))
             fill(into, rows)
             program.run()
+            if not finite[0]:
+                self._check_finite(x)
+                raise ArgumentError(
+                    "Model.predict: expected numbers that are finite after preprocessing, got NaN or infinity"
+                )
             out[start : start + len(rows)] = scores
         return out
 
@@ -529,7 +536,8 @@ class Model:
             at = end
         return steps
 
-    def _infer_plan(self, batch: int) -> tuple[Array, Array, Any]:
+    def _infer_plan(self, batch: int) -> tuple[Array, Array, Any, Array]:
+        """Return where the input goes, where the scores will be, the program, and where it says whether the input was finite."""
         if batch in self._infer_plans:
             return self._infer_plans[batch]
         shapes, declared = zip(*self._declare(batch), strict=True)
@@ -556,8 +564,8 @@ class Model:
         if len(self._infer_plans) >= 8:
             self._infer_plans.pop(next(iter(self._infer_plans)))
         arrays = carve(self._infer_arena, wanted, offsets)
-        calls: list[Call] = []
-        x = arrays[0]
+        x, finite = arrays[0], np.ones(1)
+        calls: list[Call] = [native.all_finite(x, finite)] if self.kernels else []
         scratch = [Cache() for _ in self.layers]
         for j, k in scratch_at.items():
             scratch[j].infer_scratch = arrays[k]
@@ -567,26 +575,33 @@ class Model:
                 call = bind_infer(unit, self.layers, out, x, self.p, self.s, scratch, kernels=self.kernels)
                 calls += [step for _, step in _steps(str(unit.first), call)]
             x = out
-        self._infer_plans[batch] = (arrays[0], x, native.Program(calls))
+        self._infer_plans[batch] = (arrays[0], x, native.Program(calls), finite)
         return self._infer_plans[batch]
 
     # -- checks and words -------------------------------------------------------------------------------------------
 
-    def _check_input(self, x: Any, *, empty: bool = False) -> Array:
+    def _check_input(self, x: Any) -> Array:
+        x = self._check_shape(x)
+        self._check_finite(x)
+        return x
+
+    def _check_shape(self, x: Any, *, empty: bool = False) -> Array:
         x = np.asarray(x)
-        wanted = ", ".join(map(str, self.input_shape))
         if x.dtype.kind not in "fiub":
             raise DTypeError(f"Model: expected x to hold numbers, got dtype {x.dtype}")
         if x.ndim != 1 + len(self.input_shape) or x.shape[1:] != self.input_shape:
+            wanted = ", ".join(map(str, self.input_shape))
             raise ShapeError(f"Model: expected x of shape (N, {wanted}), got {x.shape}")
         if len(x) == 0 and not empty:
             raise ShapeError(f"Model: expected at least one sample in x, got shape {x.shape}")
+        return x
+
+    def _check_finite(self, x: Array) -> None:
         if x.dtype.kind == "f" and x.size:
             most = min(np.finfo(self.dtype).max, np.finfo(x.dtype).max)  # float64 may hold what float32 does not
             if not (x.min() >= -most and x.max() <= most):  # False for NaN; a test of each element would copy x
                 bad = tuple(int(i) for i in np.argwhere(~(np.abs(x) <= most))[0])
                 raise ArgumentError(f"Model: expected finite {self.dtype.name} numbers in x, got {x[bad]} at {bad}")
-        return x
 
     def summary(self, batch: int = 64) -> str:
         """Return a table of layers, shapes, parameters and kernels, and the memory that training takes.

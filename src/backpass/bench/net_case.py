@@ -206,8 +206,10 @@ def torch(case: NetCase, *, layout: str = "contiguous_format", compiled: bool = 
     return Side(step, arrays)
 
 
-def torch_prediction(case: NetCase, *, layout: str = "contiguous_format", compiled: bool = False) -> Side:
-    """Predict with PyTorch."""
+def torch_prediction(
+    case: NetCase, *, layout: str = "contiguous_format", compiled: bool = False, frozen: bool = False
+) -> Side:
+    """Predict with PyTorch; if `frozen`, compiled with its parameters as constants, so that batch norms are folded."""
     import torch
 
     from . import torch_twin
@@ -218,7 +220,7 @@ def torch_prediction(case: NetCase, *, layout: str = "contiguous_format", compil
     net = torch_twin.twin(case.model(kernels=False)).net.eval().to(**memory)
     x = torch.from_numpy(case.data()[0])
     x = x.to(**memory) if x.ndim == 4 else x
-    run = torch.compile(net) if compiled else net
+    run = torch.compile(net, options={"freezing": frozen}) if compiled else net
 
     def step() -> Any:
         with torch.inference_mode():
@@ -366,7 +368,8 @@ PREDICTION_SIDES: dict[str, Callable[[NetCase], Side]] = {
     "backpass": backpass_prediction,
     **{f"torch eager {name}": partial(torch_prediction, layout=layout) for name, layout in LAYOUTS.items()},
     **{
-        f"torch compile {name}": partial(torch_prediction, layout=layout, compiled=True)
+        f"torch compile {word}{name}": partial(torch_prediction, layout=layout, compiled=True, frozen=bool(word))
+        for word in ("", "frozen ")
         for name, layout in LAYOUTS.items()
     },
     "jax": jax_prediction,
