@@ -38,7 +38,7 @@ class SourceFile:
             if isinstance(node, ast.expr | ast.stmt | ast.arg):
                 SourceFile._count += 1
                 node._key = SourceFile._count  # type: ignore[union-attr]
-        self.codes: dict[str, dict[tuple[str, int], types.CodeType]] = {}
+        self.codes: dict[str, dict[tuple[str, int], types.CodeType | None]] = {}
 
     def code(self, mode: str, function: types.FunctionType, sites: dict[int, Site]) -> types.CodeType | None:
         """Return the rewritten code of one function, or None where the file does not hold it (or holds it twice)."""
@@ -74,13 +74,14 @@ def _copy(node: Any) -> Any:
     return node
 
 
-def _codes_in(code: types.CodeType) -> dict[tuple[str, int], types.CodeType]:
-    found: dict[tuple[str, int], types.CodeType] = {}
+def _codes_in(code: types.CodeType) -> dict[tuple[str, int], types.CodeType | None]:
+    """Return the code of every function by name and line; None where two share both, as lambdas in one line do."""
+    found: dict[tuple[str, int], types.CodeType | None] = {}
     for constant in code.co_consts:
         if isinstance(constant, types.CodeType):
             key = (constant.co_qualname.rpartition("<locals>.")[2], constant.co_firstlineno)
-            found[key] = constant
-            found.update(_codes_in(constant))
+            for name, inner in {key: constant, **_codes_in(constant)}.items():
+                found[name] = None if name in found else inner
     return found
 
 

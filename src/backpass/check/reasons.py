@@ -166,18 +166,20 @@ def _probes(shape: tuple[int, ...]) -> list[Array]:
 
 def _along(subject: Subject, leaf: str, held: dict[Key, Any]) -> Array:
     """Components of the true gradient of a leaf along three directions, with some values of the forward held fast."""
+    return np.array([_component(subject, leaf, held, u) for u in _probes(subject.leaves[leaf].shape)])
+
+
+def _component(subject: Subject, leaf: str, held: dict[Key, Any], u: Array) -> float:
+    """One component of it."""
     recorder = subject.program.recorder
     base = subject.leaves[leaf]
     typical = float(np.sqrt(np.mean(base**2))) or 1.0
-    components = []
-    for u in _probes(base.shape):
 
-        def loss(t: float, u: Array = u) -> float:
-            recorder.reset(overrides=held)
-            return subject.loss({**subject.leaves, leaf: base + t * u})
+    def loss(t: float) -> float:
+        recorder.reset(overrides=held)
+        return subject.loss({**subject.leaves, leaf: base + t * u})
 
-        components.append(numeric.derivative_along(loss, lambda: recorder.branches, scale=typical).value)
-    return np.array(components)
+    return numeric.derivative_along(loss, lambda: recorder.branches, scale=typical).value
 
 
 def _is_that_of_ones(subject: Subject, leaf: str, value: Any) -> bool:
@@ -215,18 +217,30 @@ def _path(subject: Subject, truth: Truth, leaf: str, value: Any, context: Contex
             names[node.name] = node.keys[0]
     chosen = list(names)[:8]
     values = {e.key: e.value for e in truth.events}
-    yours = np.array([float(np.sum(value * u)) for u in _probes(shape)])
+    probes = _probes(shape)
+    yours = np.array([float(np.sum(value * u)) for u in probes])
+    aside: set[str] = set()  # values through which no path leads
     sets = [(n,) for n in chosen] + [(a, b) for i, a in enumerate(chosen) for b in chosen[i + 1 :]]
     with subject.program.watched("exact"):
         true = _along(subject, leaf, {})
+        size = float(np.abs(true).max() + np.abs(yours).max())
         for some in sets:
-            frozen = _along(subject, leaf, {names[n]: np.array(values[names[n]]) for n in some})
-            size = float(np.abs(true).max() + np.abs(yours).max())
-            through = true - frozen
-            if float(np.abs(through).max()) < 1e-5 * size:
+            if aside.intersection(some):
                 continue
-            k = float(np.sum((yours - frozen) * through) / np.sum(through**2))
-            if float(np.abs(yours - frozen - k * through).max()) > 1e-5 * size:
+            held = {names[n]: np.array(values[names[n]]) for n in some}
+            frozen, through = np.empty(0), np.empty(0)
+            for probe in probes:  # the first direction, or the second, dismisses most
+                frozen = np.append(frozen, _component(subject, leaf, held, probe))
+                through, rest = true[: len(frozen)] - frozen, yours[: len(frozen)] - frozen
+                k = float(np.sum(rest * through) / (np.sum(through**2) or 1.0))
+                small = float(np.abs(through).max()) < 1e-5 * size
+                off = rest if small or len(some) > 1 else rest - k * through
+                if float(np.abs(off).max()) > 1e-4 * size:
+                    break
+            if small:
+                aside.update(some[: len(some) == 1])
+                continue
+            if len(frozen) < len(probes) or float(np.abs(rest - k * through).max()) > 1e-5 * size:
                 continue
             via = " and ".join(some)
             if abs(k) < 1e-5:

@@ -310,12 +310,40 @@ class Layer(Subject):
 
     def by_leaf(self, returned: Any) -> dict[str, Any]:
         """Say which returned array is the gradient of which leaf."""
-        if isinstance(returned, tuple) and not self.wrt:
-            taken = max(sum(isinstance(v, np.ndarray) for v in self.arguments.values()), len(self.paths))
-            self.extra = max(0, sum(isinstance(g, np.ndarray) for g in returned) - taken)
-        return assign_gradients(
-            returned, self.paths, self._shapes(self.paths), self.returned_names, explicit=self.wrt is not None
-        )
+        plain = isinstance(returned, tuple) and not self.wrt
+        mine = self._without_data(returned) if plain else returned
+        shapes = self._shapes(self.paths)
+        got = assign_gradients(mine, self.paths, shapes, self.returned_names, explicit=self.wrt is not None)
+        if plain:
+            self.extra = self._count_extra(returned, got)
+        return got
+
+    def _without_data(self, returned: tuple[Any, ...]) -> tuple[Any, ...]:
+        """Put None for labels and other data, where there is one entry for each array that the forward takes."""
+        arrays = [k for k, v in self.arguments.items() if isinstance(v, np.ndarray)]
+        if len(returned) != len(arrays) or len(arrays) == len(self.paths) or not self.paths.keys() <= set(arrays):
+            return returned
+        each = dict(zip(arrays, returned, strict=True))
+        if any(np.shape(each[k]) != shape for k, shape in self._shapes(self.paths).items()):
+            return returned
+        return tuple(g if k in self.paths else None for k, g in each.items())
+
+    def _count_extra(self, returned: tuple[Any, ...], got: dict[str, Any]) -> int:
+        """Count the arrays returned that are the gradient of nothing that the forward takes.
+
+        Labels and other data without a derivative may be given one: of their own shape, or zeros.
+        """
+        kept = {id(g) for g in got.values()}
+        data = [v.shape for k, v in self.arguments.items() if isinstance(v, np.ndarray) and k not in self.paths]
+        extra = 0
+        for gradient in (g for g in returned if isinstance(g, np.ndarray) and id(g) not in kept):
+            if gradient.shape in data:
+                data.remove(gradient.shape)
+            elif data and not gradient.any():
+                data.pop()
+            else:
+                extra += 1
+        return extra
 
     def sizes(self) -> dict[str, int]:
         """Name the sizes of the problem."""
