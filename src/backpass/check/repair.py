@@ -71,22 +71,23 @@ def search(
     found: list[Repair] = []
     deadline = time.thread_time() + budget_s
     best = np.inf
-    for function, definition, edit in sorted(candidates, key=lambda c: (c[2].cost, c[2].line)):
-        if time.thread_time() > deadline or edit.cost > best + 0.15:
-            break
-        edit.apply()
-        try:
-            code = program.compile_definition(function, definition)
-            with program.watched("", {function: code}), np.errstate(all="ignore"), _little_memory():
-                right = right_outputs()
+    with np.errstate(all="ignore"), _little_memory():
+        for function, definition, edit in sorted(candidates, key=lambda c: (c[2].cost, c[2].line)):
+            if time.thread_time() > deadline or edit.cost > best + 0.15:
+                break
+            edit.apply()
+            try:
+                code = program.compile_definition(function, definition)
+                with program.watched("", {function: code}):
+                    right = right_outputs()
                 gained = right & wanted
                 if gained and already_right <= right:
                     complete = gained == wanted
                     found.append(Repair(edit, function, gained, complete))
                     if complete:
                         best = min(best, edit.cost)
-        except Exception:
-            continue
-        finally:
-            edit.undo()
+            except Exception:
+                continue
+            finally:
+                edit.undo()
     return sorted(found, key=lambda r: (not r.complete, -len(r.fixes), r.edit.cost, r.edit.line))
