@@ -472,3 +472,64 @@ def spread_forward(feat):
 
 def spread_backward(g, shape):
     return np.broadcast_to(g[..., None, None], shape).copy()
+
+
+def _masked(returned):
+    """Return a masked affine layer whose backward returns what `returned` makes of dx, dmask, dw and db."""
+
+    def masked_forward(x, mask, w):
+        return (x * mask) @ w, (x, mask, w)
+
+    def masked_backward(dout, cache):
+        x, mask, w = cache
+        dx, dw = (dout @ w.T) * mask, (x * mask).T @ dout
+        return returned(dx, (dout @ w.T * x).sum(axis=1, keepdims=True), dw, dout.sum(axis=0))
+
+    rng = np.random.default_rng(0)
+    inputs = rng.standard_normal((4, 3)), np.array([[1], [0], [1], [1]]), rng.standard_normal((3, 2))
+    return check(masked_forward, masked_backward, inputs)
+
+
+@pytest.mark.parametrize(
+    "habit",
+    [
+        lambda dx, dmask, dw, db: (dx, dw),
+        lambda dx, dmask, dw, db: (dx, None, dw),
+        lambda dx, dmask, dw, db: (dx, np.zeros(4), dw),
+        lambda dx, dmask, dw, db: (dx, dmask, dw),
+        lambda dx, dmask, dw, db: (dx, dw, dmask),
+    ],
+)
+def test_data_may_be_given_a_gradient_or_none(habit):
+    assert _masked(habit).ok
+
+
+def test_a_gradient_of_nothing_is_one_too_many_next_to_data():
+    report = _masked(lambda dx, dmask, dw, db: (dx, dw, db))
+    assert [f.cause for f in report.findings if f.severity == "wrong"] == ["extra_gradient"]
+
+
+def test_two_lambdas_in_one_line_are_not_taken_for_each_other():
+    triple, slope = (lambda x: x * 3), (lambda x: 3.0)
+
+    def scaled_forward(x):
+        return triple(x), x
+
+    def scaled_backward(dout, x):
+        return dout * slope(x)
+
+    assert check(scaled_forward, scaled_backward, (np.array([1.0, -2.0]),)).ok
+
+
+def test_the_line_that_makes_a_wrong_value_is_blamed_rather_than_the_one_that_uses_it():
+    def norm_of_rows_forward(x):
+        s = (x**2).sum(axis=1)
+        return s**0.5, (x, s)
+
+    def norm_of_rows_backward(dout, cache):
+        x, s = cache
+        ds = dout * s**0.5
+        return ds[:, None] * x
+
+    report = check(norm_of_rows_forward, norm_of_rows_backward, (np.random.default_rng(0).uniform(1, 2, (4, 3)),))
+    assert report.findings[0].code.startswith("ds =")

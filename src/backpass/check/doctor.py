@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from backpass.check import numeric
 from backpass.check.causes import CAUSES, Cause, explain
+from backpass.check.earlier import moved_to_definition
 from backpass.check.edits import Scope, statements_at
 from backpass.check.instrument import Program, reachable, relative_path
 from backpass.check.locate import Key, Location, Truth, Verdict, backward_events, judge, locate
@@ -293,6 +294,10 @@ def _decide(
         )
         repairs = others if not repairs or (others and others[0].complete) else repairs
     chosen = repairs[0] if repairs else None
+    if chosen is not None:
+        chosen = moved_to_definition(
+            program, truth, location.verdicts, chosen, given, right_outputs, right_now & set(measured.true)
+        )
     broken = _first_broken(events, [yours[o] for o in wrong])
     if broken is not None:
         kind, event = broken
