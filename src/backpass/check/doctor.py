@@ -296,7 +296,7 @@ def _decide(
     chosen = repairs[0] if repairs else None
     if chosen is not None:
         chosen = moved_to_definition(
-            program, truth, location.verdicts, chosen, given, right_outputs, right_now & set(measured.true)
+            program, location.verdicts, chosen, given, right_outputs, right_now & set(measured.true)
         )
     broken = _first_broken(events, [yours[o] for o in wrong])
     if broken is not None:

@@ -12,14 +12,12 @@ from collections.abc import Callable, Container
 
 from backpass.check.edits import Slot, parse, set_edit
 from backpass.check.instrument import Program
-from backpass.check.locate import Truth, Verdict
-from backpass.check.recorder import is_real
+from backpass.check.locate import Verdict
 from backpass.check.repair import Repair, search
 
 
 def moved_to_definition(
     program: Program,
-    truth: Truth,
     verdicts: list[Verdict],
     repair: Repair,
     given: Container[tuple[str, int]],
@@ -38,7 +36,7 @@ def moved_to_definition(
             return repair
         put = _Put(name, made.value)
         new = put.visit(after)
-        if not put.done or _has_counterpart(truth, verdicts, path, made.lineno, name):
+        if not put.done or _has_counterpart(verdicts, path, made.lineno, name):
             return repair
         edit = set_edit(repair.edit.cost, repair.edit.key, Slot(made, "value", None, "root", made.lineno), new)
         found = search(
@@ -77,20 +75,14 @@ def _definition_of(definition: ast.FunctionDef, name: str, line: int) -> ast.Ass
     return last if plain and isinstance(last, ast.Assign) else None
 
 
-def _has_counterpart(truth: Truth, verdicts: list[Verdict], path: str, line: int, name: str) -> bool:
-    """Whether a value is the derivative of one of the forward, of either sign, or does not carry the upstream gradient.
+def _has_counterpart(verdicts: list[Verdict], path: str, line: int, name: str) -> bool:
+    """Whether a value is right as the derivative of a value of the forward, or does not carry the upstream gradient.
 
     The derivative along some uses of a variable does not count: another use may have been forgotten there.
     """
-    values = [
-        e.value
-        for v in verdicts
-        if (v.site.path, v.site.line, v.site.name) == (path, line, name)
-        for e in v.events
-        if is_real(e.value)
-    ]
-    nodes = [n for value in values for n in (truth.match(value), truth.match(-value)) if n is not None]
-    return not values or any(n.kind not in ("use", "uses", "return") for n in nodes)
+    here = [v for v in verdicts if (v.site.path, v.site.line, v.site.name) == (path, line, name)]
+    right = [v for v in here if v.status == "right"]
+    return not here or any(v.node is None or v.node.kind in ("assign", "after", "argument") for v in right)
 
 
 class _Put(ast.NodeTransformer):
