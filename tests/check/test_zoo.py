@@ -26,8 +26,8 @@ ONCE_HELD_OUT = {
     "whole",
 }
 
-# What was measured on heldout/ with the doctor unchanged; nothing is held out at the moment.
-RECORDED = {"broken": 0, "found": 0, "line": 0, "cause": 0, "right": 0, "false alarm": 0}
+# What was measured on heldout/ with the doctor unchanged (zoo/README.md).
+RECORDED = {"broken": 90, "found": 89, "line": 79, "cause": 82, "right": 25, "false alarm": 0}
 
 # The default run sees every animal of most files, and every so many-th of the slow ones; a campaign sees all.
 LATER = ("layers", "networks", "study", "workshop")  # held out too; truth.py cannot tell all of them (zoo/README.md)
@@ -83,7 +83,7 @@ def test_the_zoo_is_as_large_as_promised():
     everyone = list(keeper.animals("seen"))
     assert sum(not a.right for a in everyone) >= 150
     assert sum(a.right for a in everyone) >= 40
-    assert len({a.id for a in everyone}) == len(everyone)
+    assert len({(a.id, a.line) for a in everyone}) == len(everyone)  # a right one may share the name of a broken one
 
 
 def test_most_animals():

@@ -345,6 +345,7 @@ def _decide(
     if key == "window" and cause is not None and cause.key == "argmax" and re.search(r"arg(max|min|sort)", code):
         key = "argmax"
     name = (fault.site.name if fault is not None else "") or (f"d{wrong[0]}")
+    name = f"d{name}" if name in measured.true else name  # `grads["W1"]` is called dW1, as in the table of gradients
     finding = Finding(
         "wrong",
         key,

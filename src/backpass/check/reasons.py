@@ -85,7 +85,8 @@ def cause_by_value(
                 0.2,
             )
         if leaf is not None:
-            targets.append((leaf, first.site.name or f"d{leaf}", value, measured.true[leaf], first))
+            said = first.site.name if first.site.name not in ("", leaf) else f"d{leaf}"
+            targets.append((leaf, said, value, measured.true[leaf], first))
         elif (first.node is not None and first.node.shape == np.shape(value)) or first.node is not None:
             name = first.site.name
             if first.site.kind == "argument":
