@@ -1,6 +1,7 @@
 """Run benchmarks from a source checkout: `python -m benchmarks [BENCHMARK]... [options of backpass bench]`.
 
-Without --record the results go to a file in the folder for temporary ones. With --record they go to
+Without --record the results go to a file in the folder for temporary ones, in place of the last, or to that of --out. With
+--record they go to
 benchmarks/results/DAY.json, case by case, and benchmarks/RESULTS.md is written anew from everything that is recorded there. An
 interrupted recording goes on with the same command: what the day's file holds is not measured again; with --again the cases
 that are asked for are, and the others stay. --write only writes RESULTS.md.
@@ -27,7 +28,11 @@ def run(arguments: list[str]) -> None:
         return
     rest = [argument for argument in arguments if argument != "--record"]
     if "--record" not in arguments:
-        main(["bench", "--out", str(Path(tempfile.gettempdir()) / "backpass-bench.json"), "--no-picture", *rest])
+        if not any(argument.startswith("--out") for argument in rest):
+            kept = {"--resume", "--again", "--overwrite"} & set(rest)
+            last = Path(tempfile.gettempdir()) / "backpass-bench.json"
+            rest += ["--out", str(last), *([] if kept else ["--overwrite"])]
+        main(["bench", "--no-picture", *rest])
         return
     day = RESULTS / f"{time.strftime('%Y-%m-%d')}.json"
     rest += ["--out", str(day), *([] if "--again" in rest else ["--resume"])]

@@ -321,7 +321,9 @@ class Model:
             program.run()
             if not finite[0]:
                 self._check_finite(x)
-                raise ArgumentError("Model.predict: expected numbers that are finite after preprocessing, got NaN or infinity")
+                raise ArgumentError(
+                    "Model.predict: expected numbers that are finite after preprocessing, got NaN or infinity"
+                )
             out[start : start + len(rows)] = scores
         return out
 

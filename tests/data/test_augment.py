@@ -41,7 +41,7 @@ LISTS = [
 
 @pytest.mark.skipif(not native.available, reason="no kernels")
 @pytest.mark.parametrize("changes", LISTS, ids=str)
-@pytest.mark.parametrize("shape", [(3, 5, 4), (1, 3, 7), (2, 32, 32)], ids=str)
+@pytest.mark.parametrize("shape", [(3, 5, 4), (1, 3, 7), (2, 32, 32), (1, 6, 37)], ids=str)
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 @pytest.mark.parametrize("kind", ["bytes", "reals"])
 def test_the_kernel_is_the_reference_bit_for_bit(changes, shape, dtype, kind) -> None:

@@ -21,7 +21,7 @@ def normal_cdf_exact(x):
 
 
 FUNCTIONS = {
-    "vector_exp": (math.exp, np.concatenate([RNG.uniform(-87, 88.7, 3000), NEAR_ZERO]), 1.5),
+    "vector_exp_of_negative": (math.exp, np.concatenate([RNG.uniform(-87, 0, 3000), -np.abs(NEAR_ZERO)]), 1.5),
     "vector_log": (math.log, np.concatenate([np.exp(RNG.uniform(-87, 88, 3000)), 1 + NEAR_ZERO.clip(-0.5)]), 1.5),
     "vector_tanh": (math.tanh, np.concatenate([RNG.uniform(-20, 20, 3000), NEAR_ZERO]), 4),
     "vector_normal_cdf": (normal_cdf_exact, np.concatenate([RNG.uniform(-12.5, 8, 3000), NEAR_ZERO]), 6),
@@ -61,14 +61,14 @@ def test_special_values(dtype):
     inf, nan = np.inf, np.nan
     x = np.array([0, -0.0, inf, -inf, nan, 1e30, -1e30], dtype)
     expected = {
-        "vector_exp": [1, 1, inf, 0, nan, inf, 0],
+        "vector_exp_of_negative": [1, 1, 0, nan, 0],
         "vector_log": [-inf, -inf, inf, nan, nan, np.log(dtype_of(dtype)(1e30)), nan],
         "vector_tanh": [0, -0.0, 1, -1, nan, 1, -1],
         "vector_normal_cdf": [0.5, 0.5, 1, 0, nan, 1, 0],
         "vector_normal_density": [1 / np.sqrt(2 * np.pi)] * 2 + [0, 0, nan, 0, 0],
     }
     for name, values in expected.items():
-        found = call(name, x)
+        found = call(name, x[[0, 1, 3, 4, 6]] if name == "vector_exp_of_negative" else x)
         np.testing.assert_allclose(found, values, rtol=2 * np.finfo(dtype).eps, err_msg=name)
         assert (np.signbit(found[:2]) == np.signbit(values[:2])).all(), name
 
@@ -81,9 +81,10 @@ def dtype_of(name):
 def test_position_in_the_array_does_not_matter():
     x = RNG.normal(size=83).astype(np.float32)
     for name in FUNCTIONS:
-        whole = call(name, np.abs(x))
+        sign = -1 if name == "vector_exp_of_negative" else 1
+        whole = call(name, sign * np.abs(x))
         for count in (1, 7, 17, 33):  # the last, partly filled vector computes the same
-            assert (call(name, np.abs(x[:count])) == whole[:count]).all(), name
+            assert (call(name, sign * np.abs(x[:count])) == whole[:count]).all(), name
 
 
 def test_erf_of_the_reference():

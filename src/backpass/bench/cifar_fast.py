@@ -96,6 +96,25 @@ def _arrays(begin: Callable[[], Iterator[tuple[float, dict[str, Array]]]]) -> di
     return {"losses": np.array([loss, *(next(checked)[0] for _ in range(3))]), **grads}
 
 
+def torch_net(widths: tuple[int, ...]) -> tuple[Any, list[Any]]:
+    """Return the recipe's net in PyTorch, and its norms, whose scales are not trained."""
+    from torch import nn
+
+    parts: list[nn.Module] = [nn.Conv2d(3, 24, 2), nn.GELU()]
+    c = 24
+    for width in widths:
+        for first in (True, False):
+            parts.append(nn.Conv2d(c, width, 3, padding=1, bias=False))
+            parts += [nn.MaxPool2d(2)] if first else []
+            parts += [nn.BatchNorm2d(width, eps=1e-12, momentum=0.4), nn.GELU()]
+            c = width
+    net = nn.Sequential(*parts, nn.MaxPool2d(31 >> len(widths)), nn.Flatten(), nn.Linear(c, 10))
+    norms = [part for part in net if isinstance(part, nn.BatchNorm2d)]
+    for norm in norms:
+        norm.weight.requires_grad = False
+    return net, norms
+
+
 def torch(case: Case, *, channels_last: bool = False, compiled: bool = False) -> Side:
     """Train with PyTorch, as its users would write the recipe."""
     import torch
@@ -106,18 +125,7 @@ def torch(case: Case, *, channels_last: bool = False, compiled: bool = False) ->
     layout: Any = torch.channels_last if channels_last else torch.contiguous_format
 
     def steps(lr: float, decay: float) -> Iterator[tuple[Any, Any]]:
-        parts: list[nn.Module] = [nn.Conv2d(3, 24, 2), nn.GELU()]
-        c = 24
-        for width in case.widths:
-            for first in (True, False):
-                parts.append(nn.Conv2d(c, width, 3, padding=1, bias=False))
-                parts += [nn.MaxPool2d(2)] if first else []
-                parts += [nn.BatchNorm2d(width, eps=1e-12, momentum=0.4), nn.GELU()]
-                c = width
-        net = nn.Sequential(*parts, nn.MaxPool2d(31 >> len(case.widths)), nn.Flatten(), nn.Linear(c, 10))
-        norms = [part for part in net if isinstance(part, nn.BatchNorm2d)]
-        for norm in norms:
-            norm.weight.requires_grad = False
+        net, norms = torch_net(case.widths)
         owners = [part for part in net if any(True for _ in part.parameters())]
         own = [p for part in owners for p in part.parameters() if not (part in norms and p is part.weight)]
         with torch.no_grad():

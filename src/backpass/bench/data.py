@@ -13,6 +13,7 @@ from ..layers.base import Array
 from .group import Group, Side
 
 PICTURES, SHAPE = 50_000, (3, 32, 32)
+LARGE = 4096  # pictures of a batch that is beyond the caches
 MEAN, STD = np.array([125, 123, 114], np.float32), np.array([63, 62, 67], np.float32)  # of CIFAR-10
 
 
@@ -134,9 +135,10 @@ def _random_side(step: Callable[[], Array], case: BatchCase) -> Side:
 
 CASES = {
     "gather 256 pictures": BatchCase(256),
-    "gather 4096 pictures": BatchCase(4096),
     "256 pictures, flip, translate 2": BatchCase(256, (Flip(), Translate(2))),
     "256 pictures, flip, translate 4, cutout 8": BatchCase(256, (Flip(), Translate(4), Cutout(8))),
+    f"gather {LARGE} pictures": BatchCase(LARGE),
+    f"{LARGE} pictures, flip, translate 2": BatchCase(LARGE, (Flip(), Translate(2))),
 }
 
 GROUP = Group(

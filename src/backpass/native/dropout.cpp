@@ -2,12 +2,19 @@
 #include "elementwise.hpp"
 #include "kernel.hpp"
 #include "philox.hpp"
+#include "vector_math.hpp"
 
 namespace backpass {
 namespace {
 
 constexpr long draw_grain = 4096;  // elements per piece: a random word costs about as much as an exp
 static_assert(philox_tile == 64);  // ranges of elements begin at multiples of it
+
+// As many random words, and as many bytes, as a vector has lanes.
+template <class T>
+using Words = typename VectorOf<std::uint32_t, 4 * lanes<T>>::type;
+template <class T>
+using Bytes = typename VectorOf<std::int8_t, lanes<T>>::type;
 
 }  // namespace
 
@@ -22,18 +29,24 @@ void dropout_forward(Array<T> out, Array<std::uint8_t> kept, Array<const T> x, A
     parallel_elements(x.size(), draw_grain, [=](long begin, long end) {
         for (; begin < end; begin += philox_tile) {
             std::uint32_t words[philox_tile];
-            T factors[philox_tile];
-            std::uint8_t keep[philox_tile];
             stream.draw(words, begin / philox_tile);
-            for (int i = 0; i < philox_tile; i++) keep[i] = words[i] >= least;
-            for (int i = 0; i < philox_tile; i++) factors[i] = static_cast<T>(keep[i]) * factor;
-            const long count = std::min(philox_tile, end - begin);
-            if (kept) std::copy(keep, keep + count, kept.data + begin);
-            if (count == philox_tile) {
-                for (long i = 0; i < philox_tile; i += lanes<T>)
-                    store(out.data + begin + i, load(x.data + begin + i) * load(factors + i));
-            } else {
-                for (long i = 0; i < count; i++) out[begin + i] = x[begin + i] * factors[i];
+            if (begin + philox_tile > end) {
+                for (long i = begin; i < end; i++) {
+                    const bool keep = words[i - begin] >= least;
+                    out[i] = x[i] * (keep ? factor : T(0));
+                    if (kept) kept[i] = keep;
+                }
+                return;
+            }
+            for (long i = 0; i < philox_tile; i += lanes<T>) {
+                Words<T> word;
+                __builtin_memcpy(&word, words + i, sizeof word);
+                const auto keep = word >= least;  // all bits, or none
+                const Vec<T> factors = (Vec<T>)((Bits<T>)broadcast<T>(factor) & __builtin_convertvector(keep, Bits<T>));
+                store(out.data + begin + i, load(x.data + begin + i) * factors);
+                if (!kept) continue;
+                const Bytes<T> ones = __builtin_convertvector(keep, Bytes<T>) & std::int8_t{1};
+                __builtin_memcpy(kept.data + begin + i, &ones, sizeof ones);
             }
         }
     });

@@ -2,9 +2,19 @@
 #include "kernel.hpp"
 #include "parallel.hpp"
 #include "philox.hpp"
+#include "transpose.hpp"
 
 namespace backpass {
 namespace {
+
+constexpr long line = 64, page = 4096;  // bytes
+
+// Asks for a sample, or for its first page, before its turn comes: a processor sees where it lies only while it reads it.
+template <class X>
+inline void prefetch(const X* sample, long D) {
+    constexpr long size = sizeof(X);
+    for (long d = 0; d < std::min(D, page / size); d += line / size) __builtin_prefetch(sample + d);
+}
 
 // out[i] = (x[indices[i]] - shift) * scale, element by element of a sample.
 template <class T, class X>
@@ -20,6 +30,34 @@ void gather(Array<T> out, Array<const X> x, Array<const std::int64_t> indices, A
     });
 }
 
+// to[i] = from[i]: a row of a picture is too short for a call of the C library to pay.
+template <class T>
+inline void copy_row(T* to, const T* from, long n) {
+    constexpr long L = lanes<T>;
+    if (n < L) {
+        std::copy_n(from, n, to);
+        return;
+    }
+    for (long i = 0; i < n; i += L) {
+        const long first = std::min(i, n - L);  // the last vector reaches back over what has been copied
+        store(to + first, load(from + first));
+    }
+}
+
+// to[i] = from[n - 1 - i].
+template <class T>
+inline void reverse_row(T* to, const T* from, long n) {
+    constexpr long L = lanes<T>;
+    if (n < L) {
+        std::reverse_copy(from, from + n, to);
+        return;
+    }
+    for (long i = 0; i < n; i += L) {
+        const long first = std::min(i, n - L);
+        store(to + first, reversed<T>(load(from + n - L - first)));
+    }
+}
+
 // A picture (C, H, W) that is being changed: `from` holds it, `to` is as large; a change may exchange them.
 template <class T>
 struct Picture {
@@ -30,7 +68,8 @@ struct Picture {
     long size() const { return C * H * W; }
 
     void flip() {
-        for (long row = 0; row < C * H; row++) std::reverse(from + row * W, from + (row + 1) * W);
+        for (long row = 0; row < C * H; row++) reverse_row(to + row * W, from + row * W, W);
+        std::swap(from, to);
     }
 
     // Pixel (h, w) comes from (h - down, w - right); what lies outside is mirrored at the outermost pixel, or nothing.
@@ -46,7 +85,7 @@ struct Picture {
             if (!reflect && (above < 0 || above >= H)) continue;
             const T* source = from + (c * H + mirrored(above, H)) * W;
             const long first = std::clamp(right, 0l, W), last = std::clamp(W + right, first, W);
-            std::copy(source + first - right, source + last - right, into + first);
+            copy_row(into + first, source + first - right, last - first);
             if (!reflect) continue;
             for (long w = 0; w < first; w++) into[w] = source[mirrored(w - right, W)];
             for (long w = last; w < W; w++) into[w] = source[mirrored(w - right, W)];
@@ -114,10 +153,14 @@ void gather_augmented(Array<T> out, Array<const X> x, Array<const std::int64_t> 
     const long D = x.cols(), K = list.rows();
     const std::uint32_t seed[2] = {static_cast<std::uint32_t>(random[0]), static_cast<std::uint32_t>(random[0] >> 32)};
     const std::uint64_t epoch = random[1];
-    parallel_ranges(indices.size(), std::max(1l, memory_grain / D), [&](long begin, long end) {
+    const long N = indices.size();
+    parallel_ranges(N, std::max(1l, memory_grain / D), [&](long begin, long end) {
         T* space = scratch<T>(Slot::other, static_cast<std::size_t>(2 * D));
         for (long i = begin; i < end; i++) {
             const X* original = x.data + indices[i] * D;
+            T* const to = out.data + i * D;
+            if (i + 1 < N) prefetch(x.data + indices[i + 1] * D, D);
+            for (long d = 0; d < D; d += line / static_cast<long>(sizeof(T))) __builtin_prefetch(to + d, 1);  // the memory works meanwhile
             Picture<T> picture{space, space + D, x.shape[1], x.shape[2], x.shape[3], shift.data};
             for (long d = 0; d < D; d++) space[d] = static_cast<T>(original[d]);
             for (long k = 0; k < K; k++) {
@@ -128,7 +171,6 @@ void gather_augmented(Array<T> out, Array<const X> x, Array<const std::int64_t> 
                 philox4x32(words, seed[0], seed[1]);
                 change(picture, kind, list[2 * k + 1], words, epoch);
             }
-            T* to = out.data + i * D;
             for (long d = 0; d < D; d++) to[d] = (picture.from[d] - shift[d]) * scale[d];
         }
     });

@@ -23,6 +23,15 @@ inline T sum_row(long D, Vector&& vector, Single&& single) {
     return sum_lanes<T>((sum[0] + sum[1]) + (sum[2] + sum[3])) + rest;
 }
 
+// f(columns) for each vector of a row of D, each column once; the last vector has what is left over, and zeros.
+template <class T, class F>
+inline void for_each_once(long D, F&& f) {
+    constexpr long L = lanes<T>;
+    long d = 0;
+    for (; d + L <= D; d += L) f(Columns<T, true>{d, 0, L});
+    if (d < D) f(Columns<T, false>{d, 0, D - d});
+}
+
 }  // namespace
 
 template <class T>
@@ -42,6 +51,8 @@ void layernorm_forward(Array<T> out, Array<T> mean, Array<T> rstd, Array<const T
                                              [=](long d) { return square(row[d] - m); });
             const T r = T(1) / std::sqrt(var + static_cast<T>(eps));
             for_each_vector<T>(0, D, [=](auto columns) {
+                __builtin_prefetch(row + D + columns.first);  // the next row, while nothing else is asked of the memory
+                __builtin_prefetch(to + D + columns.first, 1);
                 const Vec<T> value = (columns.get(row) - m) * r * columns.get(gamma.data) + columns.get(beta.data);
                 columns.put(to, relu ? (value < T(0) ? Vec<T>{} : value) : value);
             });
@@ -66,29 +77,41 @@ void layernorm_backward(Array<T> dx, Array<T> dgamma, Array<T> dbeta, Array<cons
     parallel_ranges(N, rows, [=](long first, long last) {
         T* const sum = partial + 2 * (first / rows) * D;
         T* const product = sum + D;
-        T* const d = scratch<T>(Slot::tile, static_cast<std::size_t>(2 * D));  // what arrives; xhat
-        T* const xhat = d + D;
         std::fill(sum, sum + 2 * D, T(0));
-        for (long n = first; n < last; n++) {
-            const T m = mean[n], r = rstd[n];
-            const T *const row = x.data + n * D, *const from = dout.data + n * D;
-            const T* const passed = relu_out ? relu_out.data + n * D : nullptr;
-            for (long j = 0; j < D; j++) {
-                d[j] = !passed || passed[j] > 0 ? from[j] : T(0);
-                xhat[j] = (row[j] - m) * r;
+        auto arriving = [&](auto columns, long row) {
+            const Vec<T> d = columns.get(dout.data + row * D);
+            return relu_out ? (columns.get(relu_out.data + row * D) > T(0) ? d : Vec<T>{}) : d;
+        };
+        auto normalised = [&](auto columns, long row) { return (columns.get(x.data + row * D) - mean[row]) * rstd[row]; };
+        auto some_rows = [&](long n, auto count) {  // several rows share each access to the sums
+            Vec<T> shifts[count] = {}, tilts[count] = {};
+            for_each_once<T>(D, [&](auto columns) {
+                const Vec<T> scale = columns.get(gamma.data);
+                Vec<T> d_sum = columns.get(sum), product_sum = columns.get(product);
+                for (int i = 0; i < count; i++) {
+                    const Vec<T> d = arriving(columns, n + i), xhat = normalised(columns, n + i), dxhat = d * scale;
+                    d_sum += d;
+                    product_sum += d * xhat;
+                    shifts[i] += dxhat;
+                    tilts[i] += dxhat * xhat;
+                }
+                columns.put(sum, d_sum);
+                columns.put(product, product_sum);
+            });
+            for (int i = 0; dx && i < count; i++) {
+                const T shift = share * sum_lanes<T>(shifts[i]), tilt = share * sum_lanes<T>(tilts[i]), r = rstd[n + i];
+                for_each_once<T>(D, [&](auto columns) {
+                    const long next = (n + i + count) * D + columns.first;  // while nothing else is asked of the memory
+                    __builtin_prefetch(x.data + next);
+                    __builtin_prefetch(dout.data + next);
+                    const Vec<T> dxhat = arriving(columns, n + i) * columns.get(gamma.data);
+                    columns.put(dx.data + (n + i) * D, r * (dxhat - shift - normalised(columns, n + i) * tilt));
+                });
             }
-            for (long j = 0; j < D; j++) {
-                sum[j] += d[j];
-                product[j] += d[j] * xhat[j];
-                d[j] *= gamma[j];  // dxhat
-            }
-            if (!dx) continue;
-            const T shift = share * sum_row<T>(D, [=](long j) { return load(d + j); }, [=](long j) { return d[j]; });
-            const T tilt = share * sum_row<T>(D, [=](long j) { return load(d + j) * load(xhat + j); },
-                                              [=](long j) { return d[j] * xhat[j]; });
-            T* const to = dx.data + n * D;
-            for (long j = 0; j < D; j++) to[j] = r * (d[j] - shift - xhat[j] * tilt);
-        }
+        };
+        long n = first;
+        for (; n + 4 <= last; n += 4) some_rows(n, std::integral_constant<int, 4>{});
+        for (; n < last; n++) some_rows(n, std::integral_constant<int, 1>{});
     });
     add_pieces(totals, totals + D, partial, pieces, D, 0, D);
     for (long j = 0; j < D; j++) {

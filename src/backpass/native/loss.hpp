@@ -6,6 +6,7 @@
 #include "kernel.hpp"
 #include "sums.hpp"
 #include "transpose.hpp"
+#include "vector_math.hpp"
 
 namespace backpass {
 
@@ -25,7 +26,40 @@ struct Weights {
         for (long n = 0; n < N; n++) total += (*this)(n);
         return total > 0 ? 1 / total : 0;
     }
+    // Weight times `scale` of as many samples as there are lanes, or fewer; zero in the lanes that are left.
+    Vec<T> block(long first, long count, double scale) const {
+        if (!classes && !samples && count == lanes<T>) return broadcast<T>(static_cast<T>(scale));
+        T found[lanes<T>] = {};
+        for (long r = 0; r < count; r++) found[r] = static_cast<T>((*this)(first + r) * scale);
+        return load(found);
+    }
 };
+
+// Σ weight loss in float64: each lane adds up its own samples, and the lanes come together at the end.
+template <class T>
+struct WeightedSum {
+    using Wide = typename VectorOf<double, 8 * lanes<T>>::type;
+    Wide sum{};
+
+    void add(Vec<T> weight, Vec<T> loss) {
+        sum += __builtin_convertvector(weight, Wide) * __builtin_convertvector(loss, Wide);
+    }
+    double total() const {
+        double all = 0;
+        for (int i = 0; i < lanes<T>; i++) all += sum[i];
+        return all;
+    }
+};
+
+// The labels of as many samples as there are lanes, or fewer; -1, which is no class, in the lanes that are left.
+template <class T>
+inline Bits<T> read_labels(const std::int64_t* y, long count) {
+    typename Real<T>::Int labels[lanes<T>];
+    for (long r = 0; r < lanes<T>; r++) labels[r] = r < count ? static_cast<typename Real<T>::Int>(y[r]) : -1;
+    Bits<T> found;
+    __builtin_memcpy(&found, labels, sizeof found);
+    return found;
+}
 
 // Samples per piece: a whole number of blocks, about `grain` scores.
 template <class T>

@@ -13,41 +13,38 @@ void softmax_loss(Array<T> dscores, Array<const T> scores, Array<const std::int6
     const double scale = weights.scale(N);
     const T spread = static_cast<T>(smoothing / static_cast<double>(C)), rest = static_cast<T>(1 - smoothing);
 
-    auto block_loss = [&](long first, long samples) {
+    auto block_loss = [&](long first, long samples, WeightedSum<T>& sum) {
         T* block = read_block(scores.data + first * C, samples, C, (N - first) * C);
-        T right[L] = {}, weight[L] = {}, losses[L];
-        for (long r = 0; r < samples; r++) {
-            right[r] = block[y[first + r] * L + r];
-            weight[r] = static_cast<T>(weights(first + r) * scale);
-        }
+        const Bits<T> labels = read_labels<T>(y.data + first, samples);
+        const Vec<T> w = weights.block(first, samples, scale);
         Vec<T> top = load(block);
         for (long c = 1; c < C; c++) {
             const Vec<T> s = load(block + c * L);
             top = s > top ? s : top;
         }
-        Vec<T> total{}, all{};
-        for (long c = 0; c < C; c++) {
-            const Vec<T> shifted = load(block + c * L) - top, e = exp<T>(shifted);
+        Vec<T> total{}, all{}, right{};
+        Bits<T> label{};
+        for (long c = 0; c < C; c++, label += 1) {
+            const Vec<T> shifted = load(block + c * L) - top, e = exp_of_negative<T>(shifted);
             store(block + c * L, e);
             total += e;
             all += shifted;
+            right = labels == label ? shifted : right;
         }
         // -Σ target log p = log Σ exp - Σ target (scores - top)
-        store(losses, log<T>(total) - rest * (load(right) - top) - spread * all);
-        const Vec<T> w = load(weight), p = w / total, everywhere = spread * w;
-        for (long c = 0; c < C; c++) store(block + c * L, load(block + c * L) * p - everywhere);
-        double sum = 0;
-        for (long r = 0; r < samples; r++) {
-            block[y[first + r] * L + r] -= rest * weight[r];
-            sum += static_cast<double>(weight[r]) * static_cast<double>(losses[r]);
+        sum.add(w, log<T>(total) - rest * right - spread * all);
+        const Vec<T> p = w / total, everywhere = spread * w, there = rest * w;
+        label = Bits<T>{};
+        for (long c = 0; c < C; c++, label += 1) {
+            const Vec<T> value = load(block + c * L) * p - everywhere;
+            store(block + c * L, labels == label ? value - there : value);
         }
         write_block(dscores.data + first * C, block, samples, C);
-        return sum;
     };
     loss[0] = sum_pieces(N, rows_per_piece<T>(C, 4096), [&](long begin, long end) {
-        double sum = 0;
-        for (long first = begin; first < end; first += L) sum += block_loss(first, std::min(L, end - first));
-        return sum;
+        WeightedSum<T> sum;
+        for (long first = begin; first < end; first += L) block_loss(first, std::min(L, end - first), sum);
+        return sum.total();
     });
 }
 BACKPASS_KERNEL(softmax_loss, "dscores(N, C) scores(N, C) y(N) loss(1) sample_weights?(N) class_weights?(C) smoothing")

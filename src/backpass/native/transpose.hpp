@@ -1,4 +1,4 @@
-// Rows become columns, and pairs go apart, within registers.
+// Rows become columns, pairs go apart, and the last becomes the first, within registers.
 #pragma once
 #include <utility>
 
@@ -27,6 +27,17 @@ inline void transpose(Vec<T> (&v)[lanes<T>]) {
         }
         transpose<T, 2 * half>(v);
     }
+}
+
+// The last lane first.
+template <class T, std::size_t... k>
+inline Vec<T> reversed(Vec<T> v, std::index_sequence<k...>) {
+    return __builtin_shufflevector(v, v, (lanes<T> - 1 - static_cast<int>(k))...);
+}
+
+template <class T>
+inline Vec<T> reversed(Vec<T> v) {
+    return reversed<T>(v, std::make_index_sequence<lanes<T>>{});
 }
 
 // (a0 a1 a2 ...) (... b0 b1 b2) to (a0 a2 ... b0 b2 ...) (a1 a3 ... b1 b3 ...), and the way back.

@@ -13,7 +13,7 @@ namespace backpass {
     }                                                                                                    \
     BACKPASS_KERNEL(name, "out(n..) x(n..)")
 
-BACKPASS_FUNCTION(vector_exp, exp<T>(v))
+BACKPASS_FUNCTION(vector_exp_of_negative, exp_of_negative<T>(v))
 BACKPASS_FUNCTION(vector_log, log<T>(v))
 BACKPASS_FUNCTION(vector_tanh, tanh<T>(v))
 BACKPASS_FUNCTION(vector_normal_cdf, normal<T>(v).cdf)

@@ -1,11 +1,12 @@
 // exp, log, tanh and the normal distribution for vectors, float and double, right to a few units in the last place.
 //
-// Each function reduces its argument to a short interval and evaluates a polynomial there.  The coefficients are
-// Chebyshev fits of our own (60-digit arithmetic); the relative error of each fit is written beside it.  NaN stays
-// NaN, infinities have their limits, and no lane branches.  Results below 1e-38 (float) may be flushed to zero.
+// Each function reduces its argument to a short interval and evaluates a polynomial there, the normal distribution a
+// quotient of two.  The coefficients are Chebyshev and least-maximum fits of our own (60 to 100 digits); the relative error
+// of each fit is written beside it.  NaN stays NaN, infinities have their limits, and no lane branches.  Results below 1e-38
+// (float) may be flushed to zero.
 //
 // Source of the reductions: Cody and Waite 1980, "Software manual for the elementary functions" (exp, log, tanh);
-// Shepherd and Laframboise 1981, Math. Comp. 36, "Chebyshev approximation of (1 + 2x) exp(x²) erfc x" (normal_tail).
+// Cody 1969, Math. Comp. 23, "Rational Chebyshev approximations for the error function" (the form of the normal tail).
 #pragma once
 #include <limits>
 #include <type_traits>
@@ -26,14 +27,14 @@ struct Real<float> {
     static constexpr Int upper_half_bits = ~0xfff;  // 12 bits of mantissa: squares are exact
     static constexpr float to_integer = 12582912.0f;  // 1.5 2^23: adding it rounds to a whole number
     static constexpr float ln2_high = 0.693145751953125f, ln2_low = 1.42860682031e-6f;
-    static constexpr float exp_least = -104.0f, exp_most = 89.0f, in_range = 87.0f, expm1_least = -18.0f;
+    static constexpr float in_range = 87.0f, expm1_least = -18.0f;
     static constexpr float tail_most = 13.19f;  // t²/2 is still in range
     static constexpr float expm1[] = {0.5000000014f, 0.1666657336f, 0.04166645678f, 0.008363776467f,
                                       0.001393454452f};                           // 1.1e-8
     static constexpr float log[] = {0.6666668521f, 0.399887268f, 0.2958203681f};  // 2.7e-9
-    static constexpr float tail[] = {0.7552851305f,     -0.6078966314f,  0.3871373939f,   -0.1865221598f,
-                                     0.06039664828f,    -0.00753771716f, -0.003479954637f, 0.001622040106f,
-                                     0.0001336533871f,  -0.0002155737763f, -1.731082301e-6f, 2.118298426e-5f};  // 2.2e-9
+    static constexpr float mills_above[] = {49.71815694f, 43.30093933f, 18.0121996f, 3.970416634f, 0.3989480479f};
+    static constexpr float mills_below[] = {99.43631388f, 165.9406131f, 118.7072896f,
+                                            46.13331502f, 9.953100941f, 1.0f};  // 4.9e-9
 };
 
 template <>
@@ -45,7 +46,7 @@ struct Real<double> {
     static constexpr Int upper_half_bits = ~0x7ffffffLL;  // 26 bits of mantissa
     static constexpr double to_integer = 6755399441055744.0;
     static constexpr double ln2_high = 0.693147180559663, ln2_low = 2.8235290563031577123e-13;
-    static constexpr double exp_least = -746.0, exp_most = 710.0, in_range = 708.0, expm1_least = -40.0;
+    static constexpr double in_range = 708.0, expm1_least = -40.0;
     static constexpr double tail_most = 37.6;
     static constexpr double expm1[] = {0.5000000000000001128,    0.1666666666666667144,   0.04166666666662063363,
                                        0.00833333333332554408,   0.001388888891894119116, 0.000198412698768661758,
@@ -54,14 +55,13 @@ struct Real<double> {
     static constexpr double log[] = {0.6666666666666669728, 0.3999999999989838918, 0.2857142862645262224,
                                      0.2222221106056441034, 0.181828943200842786,  0.1533155474328091315,
                                      0.1461845207271480175};  // 4.2e-18
-    static constexpr double tail[] = {
-        0.755285130415751492,     -0.6078966419718922996,    0.3871374007422149191,    -0.1865218579596366232,
-        0.06039657489091778907,   -0.007540188967386004148,  -0.003479692367046319067, 0.001630818467405971534,
-        0.000133344309394909532,  -0.0002310950173349856024, -1.908246249719877155e-6, 0.00003514511178351174581,
-        7.166583781788299725e-7,  -5.921610718113472723e-6,  -6.298357729497362253e-7, 1.024784513370256089e-6,
-        2.724613784546469516e-7,  -1.597732752448587273e-7,  -8.686473494178296872e-8, 1.784442665420164945e-8,
-        2.142640679159773566e-8,  -5.871546154573961194e-10, -3.730171809053824485e-9, -1.200152888123551811e-10,
-        3.402495450400693954e-10};  // 1.3e-17
+    static constexpr double mills_above[] = {899689.11139790006,  1488241.5597402684,  1220526.2764637788,
+                                             641191.66817744314,  236717.16540121611,  63879.979820840991,
+                                             12743.830471129597,  1858.1330059559628,  190.2279036977023,
+                                             12.434460022852792,  0.39894228040153799};
+    static constexpr double mills_below[] = {1799378.2227958001, 4412179.2224942046, 5061773.1226529607, 3593569.7176309059,
+                                             1758349.1811991753, 624362.31068545206, 164718.67575395235, 32418.876410589770,
+                                             4688.8173002277968, 477.83064202865625, 31.168569073111942, 1.0};  // 8.5e-19
 };
 
 template <class T>
@@ -78,18 +78,22 @@ inline Vec<T> with_sign(Vec<T> size, Vec<T> x) {
     return (Vec<T>)((Bits<T>)magnitude<T>(size) | ((Bits<T>)x & ~Real<T>::magnitude_bits));
 }
 
-// least <= x <= most, and NaN stays NaN.
-template <class T>
-inline Vec<T> clamp(Vec<T> x, T least, T most) {
-    x = x < least ? broadcast<T>(least) : x;
-    return x > most ? broadcast<T>(most) : x;
-}
-
 template <class T, std::size_t terms>
 inline Vec<T> polynomial(Vec<T> x, const T (&coefficients)[terms]) {
     Vec<T> sum = broadcast<T>(coefficients[terms - 1]);
     for (std::size_t i = terms - 1; i-- > 0;) sum = sum * x + coefficients[i];
     return sum;
+}
+
+// The same by its even and its odd half: for a large x of one sign, where every step's rounding stays, half as many steps.
+template <class T, std::size_t terms>
+inline Vec<T> polynomial_by_halves(Vec<T> x, const T (&coefficients)[terms]) {
+    const Vec<T> square = x * x;
+    Vec<T> half[2];
+    half[(terms - 1) % 2] = broadcast<T>(coefficients[terms - 1]);
+    half[terms % 2] = broadcast<T>(coefficients[terms - 2]);
+    for (std::size_t i = terms - 2; i-- > 0;) half[i % 2] = half[i % 2] * square + coefficients[i];
+    return half[1] * x + half[0];
 }
 
 // 2^k, where the sum k + to_integer is given: its lowest bits are k.
@@ -113,21 +117,19 @@ inline ReducedExp<T> reduced_exp(Vec<T> x, Low... low) {
     return {sum, r + r * r * polynomial<T>(r, R::expm1)};
 }
 
-template <class T>
-inline Vec<T> exp(Vec<T> x) {
-    using R = Real<T>;
-    const ReducedExp<T> e = reduced_exp<T>(clamp<T>(x, R::exp_least, R::exp_most));
-    const Vec<T> k = e.sum - R::to_integer, half = k * T(0.5) + R::to_integer;  // 2^k alone may overflow: two factors
-    const Vec<T> factor = power_of_two<T>(half), other = power_of_two<T>(k - (half - R::to_integer) + R::to_integer);
-    return (factor + factor * e.p) * other;
-}
-
-// exp(x + low...) for |x| up to about 87 (float), 708 (double), where 2^k is a number: half the work.  Beyond, anything.
+// exp(x + low...) for |x| up to about 87 (float), 708 (double), where 2^k is a number.  Beyond, anything.
 template <class T, class... Low>
 inline Vec<T> exp_in_range(Vec<T> x, Low... low) {
     const ReducedExp<T> e = reduced_exp<T>(x, low...);
     const Vec<T> scale = power_of_two<T>(e.sum);
     return scale + scale * e.p;
+}
+
+// exp(x) for x <= 0; what would be below 1e-38 (float) is 0.
+template <class T>
+inline Vec<T> exp_of_negative(Vec<T> x) {
+    const Vec<T> inside = exp_in_range<T>(x);
+    return x < -Real<T>::in_range ? Vec<T>{} : inside;
 }
 
 // exp(x) - 1 for x <= 0, without the cancellation near 0.
@@ -177,8 +179,8 @@ struct Normal {
     Vec<T> cdf, density;
 };
 
-// With t = |x|, Φ(-t) = exp(-t²/2) M(t); (t + 4) M(t) is a polynomial in (t - 4) / (t + 4).  t² is split into a part
-// that is exact and a small rest, since an error of t² is one of the exponent.
+// With t = |x|, Φ(-t) = exp(-t²/2) M(t), where M is a quotient of polynomials that have no negative coefficient: nothing
+// cancels.  t² is split into a part that is exact and a small rest, since an error of t² is one of the exponent.
 template <class T>
 inline Normal<T> normal(Vec<T> x) {
     using R = Real<T>;
@@ -187,8 +189,7 @@ inline Normal<T> normal(Vec<T> x) {
     const Vec<T> upper = (Vec<T>)((Bits<T>)t & R::upper_half_bits);
     const Vec<T> inside = exp_in_range<T>(upper * upper * T(-0.5), (t + upper) * (t - upper) * T(-0.5));
     const Vec<T> gauss = beyond ? Vec<T>{} : inside;
-    const Vec<T> reciprocal = T(1) / (t + T(4));
-    const Vec<T> tail = gauss * (polynomial<T>((t - T(4)) * reciprocal, R::tail) * reciprocal);
+    const Vec<T> tail = gauss * (polynomial_by_halves<T>(t, R::mills_above) / polynomial_by_halves<T>(t, R::mills_below));
     const Vec<T> cdf = x > T(0) ? T(1) - tail : tail;
     return {cdf, gauss * static_cast<T>(0.3989422804014326779399461)};
 }
