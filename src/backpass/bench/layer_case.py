@@ -27,7 +27,8 @@ WINOGRADS = {
     "winograd 4 F(3x3,4x4)": (3, 121, 12 * 19, 10 * 13),
     "winograd F(4x4,3x3) stride 2": (4, 81, 18 * 27, 9 * 11),
 }
-SHORTENS = ("winograd F(4x4,3x3)", "winograd F(3x3,4x4)")  # the last tiles by an output, with 5 products instead of 6 along it
+# These make the last tiles an output shorter where that is enough: 5 products instead of 6 along it.
+SHORTENS = ("winograd F(4x4,3x3)", "winograd F(3x3,4x4)")
 
 
 @dataclass(frozen=True)
