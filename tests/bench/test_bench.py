@@ -224,7 +224,7 @@ def test_every_kernel_is_beside_its_limit():
     rates = {"multiply_add_flops": 1e11, "copy_bytes": 1e10}
     for name, case in known.cases.items():
         flops, moved = known.work(case)
-        assert results.least_seconds({"flops": flops, "bytes": moved}, rates), name
+        assert results.least_seconds({"flops": flops, "bytes": moved, "sides": {}}, rates), name
         assert [target.peer for target in targets_of(f"roofline/{name}")] == ["share"], name
 
 
@@ -290,6 +290,13 @@ def test_a_file_comes_back_and_others_are_refused(tmp_path):
         path.write_text(text)
         with pytest.raises(DataError, match=message):
             load(path)
+
+
+def test_the_share_of_what_was_copied_in_turn_is_taken_round_by_round():
+    sides = {"backpass@2": {"rounds": [1.0, 2.0, 4.0]}, "backpass copy@2": {"rounds": [0.5, 1.6, 2.4]}}
+    result = {"ours": "backpass@2", "median": {"backpass@2": 2.0}, "sides": sides, "flops": 0.0, "bytes": 1e9}
+    faster_once = {"multiply_add_flops": 1e11, "copy_bytes": 1e12}
+    assert results.share_of_limit(result, faster_once) == 0.6  # of 0.5, 0.8, 0.6: not 0.8, the share of the medians
 
 
 def test_tables_say_reached_or_missed_in_the_same_place():

@@ -162,7 +162,7 @@ def roofline(results: Results) -> Figure:
 
     Examples
     --------
-    >>> case = {"median": {"b": 0.2}, "ours": "b", "flops": 0.0, "bytes": 1e9, "share": 0.5}
+    >>> case = {"median": {"b": 0.2}, "ours": "b", "sides": {}, "flops": 0.0, "bytes": 1e9, "share": 0.5}
     >>> figure = roofline({"limits": {"copy_bytes": 1e10, "multiply_add_flops": 1e11}, "cases": {"roofline/ReLU": case}})
     >>> figure.axes[0].get_xlabel()
     'share of the limit in %'

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import os
+import statistics
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,7 @@ from ..errors import DataError
 FORMAT = 1
 Results = dict[str, Any]
 BEYOND_CACHES = 60e6  # bytes
+COPY = "backpass copy"  # the side that copies as many bytes as a case moves, in turn with it
 BEYOND = 0.03  # a change is told if the rounds of the two files do not overlap and the medians differ by more
 
 
@@ -63,12 +65,18 @@ def load(path: Path) -> Results:
 def share_of_limit(result: Mapping[str, Any], limits: Mapping[str, float] | None) -> float | None:
     """Return which part of the machine's limit a case reaches; None where nothing says what it cannot do without.
 
+    Where as many bytes were copied in turn with the case, the share is the median of the rounds' shares.
+
     Examples
     --------
-    >>> result = {"flops": 2e9, "bytes": 1e9, "ours": "backpass@2", "median": {"backpass@2": 0.2}}
+    >>> result = {"flops": 2e9, "bytes": 1e9, "ours": "backpass@2", "median": {"backpass@2": 0.2}, "sides": {}}
     >>> share_of_limit(result, {"multiply_add_flops": 1e11, "copy_bytes": 1e10})
     0.5
     """
+    copied = _copied_seconds(result)
+    if copied:
+        ours = result["sides"][result["ours"]]["rounds"]
+        return statistics.median(least / mine for least, mine in zip(copied, ours, strict=True))
     least = least_seconds(result, limits)
     return None if least is None else least / float(result["median"][result["ours"]])
 
@@ -78,15 +86,26 @@ def least_seconds(result: Mapping[str, Any], limits: Mapping[str, float] | None)
 
     Examples
     --------
-    >>> least_seconds({"flops": 1e9, "bytes": 1e9}, {"multiply_add_flops": 1e11, "copy_bytes": 1e10})
+    >>> least_seconds({"flops": 1e9, "bytes": 1e9, "sides": {}}, {"multiply_add_flops": 1e11, "copy_bytes": 1e10})
     0.1
+    >>> copied = {"backpass copy@1": {"rounds": [0.3, 0.4]}, "backpass copy@2": {"rounds": [0.2, 0.2]}}
+    >>> least_seconds({"flops": 0, "bytes": 1e9, "sides": copied}, None)
+    0.2
     """
+    if copied := _copied_seconds(result):
+        return float(statistics.median(copied))
     if limits is None or not result.get("bytes"):
         return None
     computing, moving = result["flops"] / limits["multiply_add_flops"], result["bytes"] / limits["copy_bytes"]
     if moving > computing and result["bytes"] < BEYOND_CACHES:
         return None  # what stays in the caches moves faster than any copy
     return float(max(computing, moving))
+
+
+def _copied_seconds(result: Mapping[str, Any]) -> list[float]:
+    """Return the time in which each round copied as many bytes as the case moves, by one thread or all; [] if it did not."""
+    sides = [known["rounds"] for side, known in result["sides"].items() if side.startswith(COPY) and "rounds" in known]
+    return [min(times) for times in zip(*sides, strict=True)]
 
 
 def compare(old: Results, new: Results) -> list[dict[str, Any]]:

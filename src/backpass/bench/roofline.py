@@ -3,6 +3,9 @@
 A kernel cannot take less time than its products at the rate of multiply-adds, nor than its bytes at the rate of copying.  Its
 share is that time by its own.  Here are all of them in one list: the forward and the backward of each layer, the
 optimizers, the losses, and the reading of a batch.
+
+Some hosts share their memory among machines, and its rate doubles and halves within minutes.  So each round also copies as many
+bytes as the kernel moves, in its turn, and the kernel's share is taken in that round.
 """
 
 from __future__ import annotations
@@ -13,14 +16,15 @@ from typing import Any
 
 import numpy as np
 
+from ..arena import aligned_bytes
 from ..layers.base import Array
 from ..losses.base import Loss
 from . import data, layer_case, layers, optimizers
 from .data import BatchCase
-from .group import Group, Side
+from .group import Group, Side, Unsuitable
 from .layer_case import LayerCase
 from .optimizers import OptimizerCase
-from .results import BEYOND_CACHES
+from .results import BEYOND_CACHES, COPY
 
 SAMPLES, CLASSES = 1_000_000, 10
 
@@ -85,6 +89,27 @@ def backpass(case: Any) -> Side:
     return SIDES[type(case)](case)
 
 
+def copy(case: Any) -> Side:
+    """Copy as many bytes as the case moves, reading half of them and writing the other."""
+    from .. import native
+
+    if not native.available:
+        raise Unsuitable("copying by kernels needs kernels")
+    flops, moved = work(case)
+    if flops >= moved:
+        raise Unsuitable("its limit is the multiply-adds")
+    half = int(moved) // 8 * 4
+    x, out = aligned_bytes(half), aligned_bytes(half)
+    x[...] = 1
+    program = native.Program([native.limit_copy(out.view(np.float32), x.view(np.float32))])
+
+    def arrays() -> dict[str, Array]:
+        program.run()
+        return {"copied": np.array([out.sum(dtype=np.float64)])}
+
+    return Side(program.run, arrays, lambda: {"copied": np.array([float(half)])})
+
+
 def work(case: Any) -> tuple[float, float]:
     """Return the operations and bytes that a case cannot do without."""
     return WORK[type(case)](case)
@@ -113,8 +138,9 @@ CASES = _cases()
 GROUP = Group(
     title="one kernel beside the limits of this machine, float32, arrays of some 67 MB; what loses most comes first",
     cases=CASES,
-    sides={"backpass": backpass},
+    sides={"backpass": backpass, COPY: copy},
     same=layer_case.SAME,
     work=work,
+    full_sides=(f"{COPY}@1",),
     quick=("ReLU forward", "Conv forward", "SpatialBatchNorm backward"),
 )
