@@ -1,10 +1,9 @@
 """Run benchmarks from a source checkout: `python -m benchmarks [BENCHMARK]... [options of backpass bench]`.
 
 Without --record the results go to a file in the folder for temporary ones, in place of the last, or to that of --out. With
---record they go to
-benchmarks/results/DAY.json, case by case, and benchmarks/RESULTS.md is written anew from everything that is recorded there. An
-interrupted recording goes on with the same command: what the day's file holds is not measured again; with --again the cases
-that are asked for are, and the others stay. --write only writes RESULTS.md.
+--record they go to benchmarks/results/DAY.json, case by case, and benchmarks/RESULTS.md is written anew from everything that is
+recorded there. An interrupted recording goes on with the same command: what the day's file holds is not measured again; with
+--again the cases that are asked for are, and the others stay. --write only writes RESULTS.md.
 """
 
 from __future__ import annotations

@@ -91,7 +91,8 @@ def backpass(case: LayerCase) -> Side:
             found |= {} if plan.dx is None else {"dx": plan.dx}
         return found
 
-    return Side(native.Program(calls).run, arrays, lambda: arrays(case.model(kernels=False, dtype="float64")))
+    exact = "float64" if model.params.size else "float32"  # gradients of parameters are sums over the whole batch
+    return Side(native.Program(calls).run, arrays, lambda: arrays(case.model(kernels=False, dtype=exact)))
 
 
 def _share_kept(out: Array) -> dict[str, Array]:

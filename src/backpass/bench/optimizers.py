@@ -105,4 +105,5 @@ GROUP = Group(
     same=1e-3,  # w - first in float32: the change is a thousandth of w
     work=work,
     quick=("Adam 10^6",),
+    full=tuple(name for name in CASES if name.endswith("10^7") and name not in ("Adam 10^7", "SGD 10^7")),
 )
