@@ -595,11 +595,11 @@ void multiply_weights(T* dU, const T* V, const T* M, const Layout<T, m, subs>& g
     epilogue.accumulate = accumulate;
     const bool far = 36 * (g.V_plane + g.M_plane) * static_cast<long>(sizeof(T)) > forward_bytes;
     long column = 0;  // then each tile of sums fetches a column of vectors of the next V or dM
-    const auto beside = [&](long tile) -> Beside<T> {
+    const auto beside = [&](long tile, long tiles) -> Beside<T> {
         if (!far) return {};
         const long at = std::exchange(column, column + lanes<T>), more = at - g.C_stride;
-        if (more < 0) return {nullptr, V + (s + 1) * g.V_plane + tile * g.C_stride + at, g.C_stride};
-        if (more < g.F_stride) return {nullptr, M + (s + 1) * g.M_plane + tile * g.F_stride + more, g.F_stride};
+        if (more < 0) return {V + (s + 1) * g.V_plane + tile * g.C_stride + at, g.C_stride, tiles, 1};
+        if (more < g.F_stride) return {M + (s + 1) * g.M_plane + tile * g.F_stride + more, g.F_stride, tiles, 1};
         return {};
     };
     const Order order(g, begin, end);
@@ -615,7 +615,7 @@ void multiply_weights(T* dU, const T* V, const T* M, const Layout<T, m, subs>& g
                     for (long part = 0; part < parts; part++) {
                         const long c = part * C / parts, height = (part + 1) * C / parts - c;
                         tile_of<T>(height, width)(tiles, from + c, g.C_stride, M + s * g.M_plane + tile * g.F_stride + f, g.F_stride,
-                                                  sums + f * C + c * width, width, width, epilogue, beside(tile));
+                                                  sums + f * C + c * width, width, width, epilogue, beside(tile, tiles));
                     }
                 }
             }
