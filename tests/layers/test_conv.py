@@ -39,6 +39,11 @@ MORE_CASES = [
     (bp.Conv(70, 3, algorithm="winograd"), (20, 33, 4, 5)),
     (bp.Conv(16, 3, algorithm="winograd", padding=0), (2, 16, 70, 41)),
     (bp.Conv(130, 3, algorithm="winograd"), (2, 140, 8, 8)),
+    (bp.Conv(20, 3, algorithm="winograd"), (40, 18, 7, 11)),  # tiles of 4 and of 3 outputs, blocks of many images
+    (bp.Conv(20, 3, algorithm="winograd"), (3, 18, 63, 31)),  # blocks of parts of images
+    (bp.Conv(20, 4, algorithm="winograd"), (40, 18, 8, 11)),  # tiles of 3 and of 2 outputs
+    (bp.Conv(40, 3, algorithm="winograd"), (1, 40, 15, 7)),  # one block: threads share the filters
+    (bp.Conv(40, 7, algorithm="winograd"), (1, 20, 9, 9)),
     (bp.Conv(40, 5, algorithm="winograd"), (3, 19, 13, 17)),
     (bp.Conv(70, 5, algorithm="winograd", padding=(0, 3)), (20, 33, 5, 3)),
     (bp.Conv(16, 5, algorithm="winograd", padding=0), (2, 16, 70, 41)),
@@ -201,7 +206,19 @@ def test_same_bits_for_any_number_of_threads(layer, x_shape):
 
 
 @needs_kernels
-@pytest.mark.parametrize(("layer", "x_shape"), conv.CASES[:2] + conv.CASES[3:20] + conv.CASES[24:28], ids=str)
+@pytest.mark.parametrize("layer", [bp.Conv(40, 3), bp.Conv(20, 3, stride=2), bp.Conv(40, 7), bp.Conv(20, 4)], ids=str)
+def test_an_image_alone_gives_the_same_bits(layer):
+    x, w, b, _ = arrays(layer, (30, 20, 15, 14))
+    model = bp.Model([layer], x.shape[1:])
+    for name, value in (("0.w", w), ("0.b", b)):
+        model.named_params()[name][...] = value
+    together = model.infer(x.astype(np.float32))
+    for n in (0, 17):
+        np.testing.assert_array_equal(model.infer(x[n : n + 1].astype(np.float32))[0], together[n])
+
+
+@needs_kernels
+@pytest.mark.parametrize(("layer", "x_shape"), conv.CASES[:2] + conv.CASES[3:21] + conv.CASES[25:29], ids=str)
 def test_fused_relu_is_relu_after_conv(layer, x_shape):
     x, w, b, dout = arrays(layer, x_shape)
     results = []

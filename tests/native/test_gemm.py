@@ -26,8 +26,17 @@ SIZES = [
     (15, 56, 8),
     (31, 36, 1024),  # rows whose places in the cache clash, read in place
 ]
-# The last three copy B while its first tile is computed, and A: rows side by side, and rows that clash.
-LARGE = [(100, 100, 3072), (300, 257, 300), (1030, 96, 100), (60, 1024, 40), (700, 1024, 200), (70, 200, 1024)]
+# The last four copy panels of B while those before them are computed, and A: rows side by side, rows that clash, and over
+# two blocks of k with a last panel of few columns.
+LARGE = [
+    (100, 100, 3072),
+    (300, 257, 300),
+    (1030, 96, 100),
+    (60, 1024, 40),
+    (700, 1024, 200),
+    (70, 200, 1024),
+    (70, 165, 700),
+]
 HUGE = (130, 136, 33000)  # more packed operands than are kept at a time, but only if several threads share them
 
 

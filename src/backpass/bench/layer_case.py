@@ -27,6 +27,8 @@ WINOGRADS = {
     "winograd 4 F(3x3,4x4)": (3, 121, 12 * 19, 10 * 13),
     "winograd F(4x4,3x3) stride 2": (4, 81, 18 * 27, 9 * 11),
 }
+# These make the last tiles an output shorter where that is enough: 5 products instead of 6 along it.
+SHORTENS = ("winograd F(4x4,3x3)", "winograd F(3x3,4x4)")
 
 
 @dataclass(frozen=True)
@@ -280,8 +282,12 @@ def _product_flops(layer: Layer, x: Shape, declared: Any, *, to_input: bool) -> 
         return product, backs * product
     side, products, input_flops, output_flops = algorithm
     filters, channels = declared.params["w"].shape[:2]
-    tiles = x[0] * -(-declared.out[2] // side) * -(-declared.out[3] // side)
-    product = 2.0 * products * filters * channels
-    ahead = product + input_flops * channels + output_flops * filters
-    back = backs * product + input_flops * channels + output_flops * filters + input_flops * channels * to_input
-    return tiles * ahead, tiles * back
+    rows, cols = (-(-size // side) for size in declared.out[2:])
+    tiles, product = x[0] * rows * cols, 2.0 * filters * channels
+    if layer.runs_as(x) in SHORTENS:
+        shorter = (min(n, n * side - size) for n, size in zip((rows, cols), declared.out[2:], strict=True))
+        product *= x[0] * (6 * rows - next(shorter)) * (6 * cols - next(shorter))
+    else:
+        product *= tiles * products
+    transforms = input_flops * channels + output_flops * filters
+    return product + tiles * transforms, backs * product + tiles * (transforms + input_flops * channels * to_input)

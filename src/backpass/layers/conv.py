@@ -38,7 +38,8 @@ Cost
     the columns where the image lies, or form those of a few pixels at a time, never the whole matrix.
     `Conv.describe_kernel` says which kernel runs: im2col for everything; 1x1 product, where x is its own column matrix;
     depthwise, one filter per channel; and at stride 1 Winograd's F(4x4, 3x3), which needs 36 products for 16 outputs
-    instead of 144, F(3x3, 4x4), 36 for 9 instead of 144, and F(2x2, 5x5), 36 for 4 instead of 100.  Kernels of 7 x 7 and
+    instead of 144, F(3x3, 4x4), 36 for 9 instead of 144, and F(2x2, 5x5), 36 for 4 instead of 100.  Where outputs of 3x3
+    kernels do not fill the last tiles of 4, those have 3: F(3x3, 3x3) needs 25 products for 9.  Kernels of 7 x 7 and
     6 x 6 are the sum of four of 4 x 4 that look at neighbouring tiles (native/winograd.cpp): 121 products for 9 outputs
     instead of 441 or 324.  3x3 at stride 2 is four convolutions at stride 1, of even and odd rows with even and odd
     columns; by Winograd they need 81 products for 16 outputs.
@@ -431,6 +432,7 @@ CASES = [
     (Conv(31, 3, algorithm="winograd"), (2, 7, 9, 6)),
     (Conv(5, 3, algorithm="winograd", padding=0, bias=False), (1, 31, 5, 11)),
     (Conv(3, 3, algorithm="winograd", padding=(2, 0)), (2, 1, 1, 3)),
+    (Conv(17, 3, algorithm="winograd"), (3, 5, 7, 11)),  # tiles of 4 and of 3 outputs
     (Conv(5, 3, algorithm="direct", bias=False), (2, 16, 6, 9)),
     (Conv(17, 5, algorithm="winograd"), (2, 7, 9, 6)),
     (Conv(5, 5, algorithm="winograd", padding=(1, 4), bias=False), (1, 31, 5, 11)),

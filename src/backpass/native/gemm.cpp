@@ -1,6 +1,7 @@
 #include "gemm.hpp"
 
 #include <algorithm>
+#include <cstdint>
 #include <limits>
 
 #include "gemm_micro.hpp"
@@ -13,8 +14,8 @@
 //                                    one tile of C += panel of A * panel of B
 //
 // A panel is read in place where its memory lies well for that, else from a copy: a panel of A is copied before its first
-// tile, one of B while its first tile is computed.  Every piece copies for itself, so that none waits for another; that
-// costs some hundredths of the tiles.
+// tile, one of B bit by bit while the tiles of the panel before it are computed, so that its memory has time to come.  Every
+// piece copies for itself, so that none waits for another; that costs some hundredths of the tiles.
 
 namespace backpass {
 namespace {
@@ -28,6 +29,8 @@ constexpr long block_k = 2048 / sizeof(T);
 constexpr long piece_rows = 22 * MR;
 // Bytes in which a block of a panel may lie scattered, at most, to be read in place again and again.
 constexpr long near_bytes = 256 << 10;
+// Bytes of B that need not be fetched ahead: the first cache keeps most of them.
+constexpr long first_bytes = 48 << 10;
 // A product of at most so many elements is cut into parts of k, if a part keeps at least so many of k.
 constexpr long split_size = 1 << 14, split_depth = 768, split_work = 1 << 18, most_parts = 16;
 
@@ -86,65 +89,97 @@ struct Product {
 template <class T>
 Epilogue<T> at_part(Epilogue<T> epilogue, long i, long count) {
     if (i > 0) epilogue.accumulate = true;
-    if (i < count - 1) epilogue = {nullptr, false, epilogue.accumulate};
+    if (i < count - 1) epilogue = {nullptr, false, epilogue.accumulate, nullptr};
     return epilogue;
 }
+
+// A panel of B in a block of k.
+template <class T>
+struct PanelOfB {
+    long block, k0, depth;
+    long column, count, width;
+    bool few;         // columns, for vectors of rows
+    bool packed;      // else read in place
+    const T* source;  // its first element
+};
 
 // A piece of C: its panels of A times its panels of B over k from k_begin on.
 template <class T>
 void compute(const Product<T>& x, long piece, Cut blocks, long k_begin) {
+    constexpr long line = 64 / sizeof(T);
     const long p = piece / x.column_pieces.count, q = piece % x.column_pieces.count, first_row = x.row_pieces.begin(p);
     const Cut heights(x.row_pieces.size(p), divide_up(x.row_pieces.size(p), x.height));  // of the panels of A
     const Panels<T> panels(x.n);
+    const long first = x.column_pieces.begin(q), across = x.column_pieces.size(q);
     const bool along_k = x.a.along_k() && !x.copy_a;
-    // A copied panel, with room for the vector that packing may write past its end.
+    const auto panel_of_b = [&](long step) {
+        const long block = step / across, j = first + step % across, k0 = k_begin + blocks.begin(block);
+        const long column = panels.begin(j), count = panels.size(j), width = count > lanes<T> ? NR<T> : lanes<T>;
+        const bool few = !along_k && pays_narrow<T>(heights.shorter, count);
+        const bool fills = few || count == width || count == half_lanes<T> || count == quarter_lanes<T>;
+        return PanelOfB<T>{block, k0, blocks.size(block), column, count, width, few, x.copy_b || !fills, x.b.at(column, k0)};
+    };
+    const auto pack = [&](T* to, const PanelOfB<T>& panel, long begin, long end) {
+        if (end > begin)
+            pack_panel(to + begin * panel.width, panel.width, panel.source + begin * x.b.k_stride, x.b.line_stride,
+                       x.b.k_stride, panel.count, end - begin);
+    };
+    // A copied panel of A, with room for the vector that packing may write past its end.
     const long place = divide_up(heights.largest() * blocks.largest() + 2 * lanes<T>, lanes<T>) * lanes<T>;
     T* const own_a = x.copy_a ? scratch<T>(Slot::panel_a, heights.count * place) : nullptr;
-    T* const own_b = scratch<T>(Slot::panel_b, NR<T> * blocks.largest());
-    for (long block = 0; block < blocks.count; block++) {
-        const long k0 = k_begin + blocks.begin(block), depth = blocks.size(block);
-        const long first = x.column_pieces.begin(q), last = x.column_pieces.begin(q + 1);
-        for (long j = first; j < last; j++) {
-            const long column = panels.begin(j), count = panels.size(j), width = count > lanes<T> ? NR<T> : lanes<T>;
-            const bool few = !along_k && pays_narrow<T>(heights.shorter, count);
-            const bool fills = few || count == width || count == half_lanes<T> || count == quarter_lanes<T>;
-            const T* b = x.b.at(column, k0);
-            long b_step = x.b.k_stride;
-            if (x.b.along_k() || !fills) {
-                pack_panel(own_b, width, b, x.b.line_stride, x.b.k_stride, count, depth);
-                b = own_b;
-                b_step = width;
+    T* own_b = scratch<T>(Slot::panel_b, 2 * NR<T> * blocks.largest());
+    T* next_b = own_b + NR<T> * blocks.largest();
+    const long steps = blocks.count * across;
+    PanelOfB<T> panel = panel_of_b(0);
+    if (panel.packed) pack(own_b, panel, 0, panel.depth);
+    for (long step = 0; step < steps; step++) {
+        const PanelOfB<T> next = panel_of_b(step + 1 < steps ? step + 1 : step);
+        const bool copying = next.packed && !x.b.along_k() && next.count == NR<T>;
+        const bool far = copying || x.n * x.k * static_cast<long>(sizeof(T)) > first_bytes;
+        const long grain = x.b.along_k() ? line : 1, work = step + 1 < steps ? next.depth + copying * copy_behind : 0;
+        // While a tile is computed: rows to copy evenly, others with a few of the tiles.
+        const long tiles = copying ? heights.count : std::min(heights.count, 4L);
+        const long share = divide_up(divide_up(work, tiles), grain) * grain;
+        const long lines = divide_up(NR<T>, line) + (reinterpret_cast<std::uintptr_t>(next.source) % 64 > 0);
+        const T* const b = panel.packed ? own_b : panel.source;
+        const long b_step = panel.packed ? panel.width : x.b.k_stride;
+        for (long i = 0; i < heights.count; i++) {
+            const long row = first_row + heights.begin(i), height = heights.size(i);
+            const T* a = x.a.at(row, panel.k0);
+            long a_step = x.a.stride();
+            if (x.copy_a) {
+                T* const copied = own_a + i * place;
+                if (step % across == 0) pack_panel(copied, height, a, x.a.line_stride, x.a.k_stride, height, panel.depth);
+                a = copied;
+                a_step = height;
             }
-            Epilogue<T> epilogue = at_part(x.epilogue, block, blocks.count);
-            if (epilogue.bias) epilogue.bias += column;
-            for (long i = 0; i < heights.count; i++) {
-                const long row = first_row + heights.begin(i), height = heights.size(i);
-                const T* a = x.a.at(row, k0);
-                long a_step = x.a.stride();
-                if (x.copy_a) {
-                    T* const copied = own_a + i * place;
-                    if (j == first) pack_panel(copied, height, a, x.a.line_stride, x.a.k_stride, height, depth);
-                    a = copied;
-                    a_step = height;
-                }
-                T* const c = x.c + row * x.ldc + column;
-                if (few) {
-                    narrow_tile_of<T>(count)(depth, a, a_step, height, b, b_step, c, x.ldc, epilogue);
-                    continue;
-                }
-                Beside<T> beside;
-                if (x.copy_b && b != own_b && count == width) beside.copy = own_b;
-                const long line = 64 / sizeof(T), ahead = column + NR<T> + i * line;  // of the next panel
-                if (!x.b.along_k() && j + 1 < last && i * line < NR<T> && ahead < x.n)
-                    beside.ahead = x.b.at(ahead, k0), beside.step = x.b.k_stride;
-                const Tile<T> tile = along_k ? tile_of<T, true>(height, count) : tile_of<T>(height, count);
-                tile(depth, a, a_step, b, b_step, c, x.ldc, count, epilogue, beside);
-                if (beside.copy) {
-                    b = own_b;
-                    b_step = width;
+            Epilogue<T> epilogue = at_part(x.epilogue, panel.block, blocks.count);
+            if (epilogue.bias) epilogue.bias += panel.column;
+            if (epilogue.row_bias) epilogue.row_bias += row;
+            T* const c = x.c + row * x.ldc + panel.column;
+            const long begin = std::min(work, i * share), end = std::min(work, begin + share);
+            if (panel.few) {
+                narrow_tile_of<T>(panel.count)(panel.depth, a, a_step, height, b, b_step, c, x.ldc, epilogue);
+                if (next.packed) pack(next_b, next, begin, std::min(end, next.depth));
+                continue;
+            }
+            Beside<T> beside;
+            if (far && end > begin) {
+                beside.fetch = next.source + begin * x.b.k_stride;
+                beside.step = x.b.stride();
+                beside.rows = x.b.along_k() ? next.count : end - begin;
+                beside.lines = x.b.along_k() ? divide_up(end - begin, line) : lines;
+                if (copying) {
+                    beside.copy = next_b + std::max(0L, begin - copy_behind) * NR<T>;
+                    beside.wait = std::max(0L, copy_behind - begin);
                 }
             }
+            const Tile<T> tile = along_k ? tile_of<T, true>(height, panel.count) : tile_of<T>(height, panel.count);
+            tile(panel.depth, a, a_step, b, b_step, c, x.ldc, panel.count, epilogue, beside);
+            if (next.packed && !copying) pack(next_b, next, begin, end);
         }
+        std::swap(own_b, next_b);
+        panel = next;
     }
 }
 
@@ -172,6 +207,7 @@ void split_k(const Product<T>& x, long parts) {
                 T* const at = x.c + i * x.ldc + j;
                 if (x.epilogue.accumulate) sum += load_some(at, count);
                 if (x.epilogue.bias) sum += load_some(x.epilogue.bias + j, count);
+                if (x.epilogue.row_bias) sum += broadcast(x.epilogue.row_bias[i]);
                 if (x.epilogue.relu) sum = sum < 0 ? Vec<T>{} : sum;
                 store_some(at, sum, count);
             }

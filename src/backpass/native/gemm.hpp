@@ -26,9 +26,10 @@ Matrix<T> transposed(Matrix<T> m) {
 // What happens to C = A B on its way to memory, in this order.
 template <class T>
 struct Epilogue {
-    const T* bias = nullptr;  // (n,) added to every row
-    bool relu = false;        // negative values become zero
-    bool accumulate = false;  // added to what C holds (before bias and relu)
+    const T* bias = nullptr;      // (n,) added to every row
+    bool relu = false;            // negative values become zero
+    bool accumulate = false;      // added to what C holds (before bias and relu)
+    const T* row_bias = nullptr;  // (m,) added to every column
 };
 
 template <class T>

@@ -31,12 +31,24 @@ inline constexpr int MR = 6;
 template <class T>
 inline constexpr int NR = 2 * lanes<T>;
 
-// What a tile does besides, where these are given.
+// What a tile does besides, some of it every `stretch` of k: it fetches rows of B that later tiles read into the second cache,
+// and copies those that were fetched `copy_behind` rows before.  Thinly spread, neither holds up what the tile itself reads.
+inline constexpr long stretch = 16, copy_behind = 16;
 template <class T>
 struct Beside {
-    T* copy = nullptr;         // becomes the packed panel of the B that is read, for the tiles that follow
-    const T* ahead = nullptr;  // fetched into the second cache, a line for each of k, `step` apart
-    long step = 0;
+    const T* fetch = nullptr;  // the first of `rows` rows, `step` apart and `lines` long
+    long step = 0, rows = 0, lines = 0;
+    T* copy = nullptr;         // where NR of the row `copy_behind` before go, from row `wait` on
+    long wait = 0;
+
+    void do_rows(long count) {
+        for (; count > 0 && rows > 0; count--, rows--, fetch += step) {
+            for (long i = 0; i < lines; i++) __builtin_prefetch(fetch + i * 64 / static_cast<long>(sizeof(T)), 0, 2);
+            if (!copy || wait-- > 0) continue;
+#pragma GCC unroll 2
+            for (int v = 0; v < 2; v++, copy += lanes<T>) store(copy, load(fetch - copy_behind * step + v * lanes<T>));
+        }
+    }
 };
 
 // C (rows, columns) = epilogue(A (rows, k) B (k, columns)), columns in the last vector or filling it.
@@ -49,37 +61,38 @@ void tile(long k, const T* a, long a_step, const T* b, long b_step, T* c, long l
           const Epilogue<T>& epilogue, Beside<T> beside) {
     constexpr int L = lanes<T>;
     using V = typename VectorOf<T, width * sizeof(T)>::type;
-    if (k > 2 * rows) {
-#pragma GCC unroll 16
-        for (int r = 0; r < rows; r++) {
-            __builtin_prefetch(c + r * ldc, 1);
-            __builtin_prefetch(c + r * ldc + columns - 1, 1);
-        }
+    // The tile of C is fetched in time to be there when it is added to, and not long before.
+    long length = k, each = 0, row_of_c = 0, each_of_c = k > 2 * rows ? rows : 0;
+    if (beside.rows > 0) {
+        const long stretches = (k + stretch - 1) / stretch;
+        length = stretch;
+        each = (beside.rows + stretches - 1) / stretches;
+        each_of_c = (rows + stretches - 1) / stretches;
+        row_of_c = std::min(0L, rows + 2 - stretches);
     }
     V sums[rows][vectors] = {};
-    for (long p = 0; p < k; p++) {
-        V row[vectors];
-#pragma GCC unroll 2
-        for (int v = 0; v < vectors; v++) __builtin_memcpy(&row[v], b + v * width, sizeof(V));
-        if (beside.copy) {
-#pragma GCC unroll 2
-            for (int v = 0; v < vectors; v++, beside.copy += width) {
-                __builtin_memcpy(beside.copy, &row[v], sizeof(V));
-                __builtin_prefetch(b + v * width + 6 * b_step);  // too far apart for the hardware to foresee
-            }
+    for (long left = k; left > 0;) {
+        for (long i = 0; i < each_of_c; i++, row_of_c++) {
+            if (row_of_c < 0 || row_of_c >= rows) continue;
+            __builtin_prefetch(c + row_of_c * ldc, 1);
+            __builtin_prefetch(c + row_of_c * ldc + columns - 1, 1);
         }
-        if (beside.ahead) {
-            __builtin_prefetch(beside.ahead, 0, 2);
-            beside.ahead += beside.step;
-        }
+        beside.do_rows(each);
+        const long some = std::min(left, length);
+        left -= some;
+        for (long p = 0; p < some; p++) {
+            V row[vectors];
+#pragma GCC unroll 2
+            for (int v = 0; v < vectors; v++) __builtin_memcpy(&row[v], b + v * width, sizeof(V));
 #pragma GCC unroll 16
-        for (int r = 0; r < rows; r++) {
-            const V value = (along_k ? a[r * a_step] : a[r]) - V{};  // broadcast
+            for (int r = 0; r < rows; r++) {
+                const V value = (along_k ? a[r * a_step] : a[r]) - V{};  // broadcast
 #pragma GCC unroll 2
-            for (int v = 0; v < vectors; v++) sums[r][v] += value * row[v];
+                for (int v = 0; v < vectors; v++) sums[r][v] += value * row[v];
+            }
+            a += along_k ? 1 : a_step;
+            b += b_step;
         }
-        a += along_k ? 1 : a_step;
-        b += b_step;
     }
     Vec<T> sum[rows][vectors] = {};
 #pragma GCC unroll 16
@@ -101,6 +114,12 @@ void tile(long k, const T* a, long a_step, const T* b, long b_step, T* c, long l
 #pragma GCC unroll 16
             for (int r = 0; r < rows; r++) sum[r][v] += bias;
         }
+    }
+    if (epilogue.row_bias) {
+#pragma GCC unroll 16
+        for (int r = 0; r < rows; r++)
+#pragma GCC unroll 2
+            for (int v = 0; v < vectors; v++) sum[r][v] += broadcast(epilogue.row_bias[r]);
     }
     if (epilogue.relu) {
 #pragma GCC unroll 16
@@ -177,6 +196,7 @@ void narrow_tile(long k, const T* a, long a_step, long rows, const T* b, long b_
                 T value = sums[j][r];
                 if (epilogue.accumulate) value += at;
                 if (epilogue.bias) value += epilogue.bias[j];
+                if (epilogue.row_bias) value += epilogue.row_bias[row + r];
                 at = epilogue.relu && value < 0 ? T(0) : value;
             }
     }

@@ -92,6 +92,7 @@ void layernorm_backward(Array<T> dx, Array<T> dgamma, Array<T> dbeta, Array<cons
                     const Vec<T> d = arriving(columns, n + i), xhat = normalised(columns, n + i), dxhat = d * scale;
                     d_sum += d;
                     product_sum += d * xhat;
+                    if (dx) columns.put(dx.data + (n + i) * D, dxhat);  // rounded here, so that it cancels exactly below
                     shifts[i] += dxhat;
                     tilts[i] += dxhat * xhat;
                 }
@@ -104,7 +105,7 @@ void layernorm_backward(Array<T> dx, Array<T> dgamma, Array<T> dbeta, Array<cons
                     const long next = (n + i + count) * D + columns.first;  // while nothing else is asked of the memory
                     __builtin_prefetch(x.data + next);
                     __builtin_prefetch(dout.data + next);
-                    const Vec<T> dxhat = arriving(columns, n + i) * columns.get(gamma.data);
+                    const Vec<T> dxhat = columns.get(dx.data + (n + i) * D);
                     columns.put(dx.data + (n + i) * D, r * (dxhat - shift - normalised(columns, n + i) * tilt));
                 });
             }

@@ -25,10 +25,9 @@ void forward(T* out, const T* x, const T* w, const T* bias, bool relu, const Con
     share(s.N, s.N * P * s.F * s.K, [&](long n) {
         for (long group = 0; group < s.groups; group++) {
             const long first = group * s.Fg;
-            T* const to = out + (n * s.F + first) * P;
-            for (long f = 0; bias && f < s.Fg; f++) std::fill_n(to + f * P, P, bias[first + f]);
-            gemm<T>(to, P, row_major(w + first * s.K, s.Fg, s.K), row_major(x + (n * s.C + group * s.K) * P, s.K, P),
-                    {nullptr, relu, bias != nullptr});
+            gemm<T>(out + (n * s.F + first) * P, P, row_major(w + first * s.K, s.Fg, s.K),
+                    row_major(x + (n * s.C + group * s.K) * P, s.K, P),
+                    {nullptr, relu, false, bias ? bias + first : nullptr});
         }
     });
 }

@@ -122,7 +122,7 @@ template <class T, class... Low>
 inline Vec<T> exp_in_range(Vec<T> x, Low... low) {
     const ReducedExp<T> e = reduced_exp<T>(x, low...);
     const Vec<T> scale = power_of_two<T>(e.sum);
-    return scale + scale * e.p;
+    return scale * (e.p + T(1));  // scale e.p alone may be too small to be kept
 }
 
 // exp(x) for x <= 0; what would be below 1e-38 (float) is 0.

@@ -20,16 +20,20 @@
 // and dV[s, t] is the sum of dM[s, t - (i, j)] U_ij[s]: one more row and column of tiles of inputs than of outputs.  A zero as
 // last tap makes U zero at infinity, so 121 products are left for 9 outputs, instead of 441.  Six taps are 3 + 3.
 //
+// Where tiles of m do not fill the image, the last ones have m - 1 outputs, for which 25 or 30 products do: 7 x 7 outputs take
+// 121 of them instead of 144, 15 x 15 take 529 instead of 576.
+//
 // A block of some rows of tiles goes through all steps while it lies in the second cache.  Transforms work on vectors
 // of channels, so a few image rows of as many channels are transposed first, and back at the end.  Outside the image
 // there are zeros; what is computed beyond the output is not stored.
 //
 // What limits it, measured with 64 images of 64 channels, 32x32, and 3x3: products take three quarters of the time, at nine
 // tenths of the rate of multiply-adds; a tenth goes into turning pixels and channels around, the rest into transforms.
-// With 128-256 channels and 8x8 dU is 4.7 MB for each piece, beyond the second cache, and its product slower for that.
+// With 128-256 channels and 8x8 U and dU have 4.7 MB each, beyond the second cache; the product for dU fetches what comes next.
 #include "winograd.hpp"
 
 #include <algorithm>
+#include <utility>
 
 #include "channels_last.hpp"
 #include "conv.hpp"
@@ -42,53 +46,84 @@
 namespace backpass {
 namespace {
 
-// Tiles that a block should have: measured, and within 5 % of the best from half to twice as many.
-constexpr long block_tiles = 4 * MR;
+// Bytes of V and M that a block should have: about what the second cache holds, and twice as much for the backward, which
+// reads and writes dU once for each block.
+constexpr long forward_bytes = 1280 << 10, backward_bytes = 2560 << 10;
+
+// Tiles that a block should have: what fills so many bytes, and more where a block reads many more weights than that.
+template <class T>
+long block_tiles(const ConvSizes& s, long bytes) {
+    const long tile_bytes = 36 * sizeof(T) * (odd_vectors<T>(s.C) + odd_vectors<T>(s.F));
+    return std::clamp<long>(std::max(bytes / tile_bytes, s.C * s.F / (4 * (s.C + s.F))), MR, 4 * MR);
+}
 
 // Tiles of m x m outputs, and `subs` filters of 7 - m taps along each dimension: m (subs - 1) + 7 - m taps together.
 template <class T, int m, int subs>
 struct Layout {
     static constexpr long overlap = m * (subs - 1) + 6 - m;  // lines of the input beyond those of the output
+    static constexpr bool shortens = m > 2 && subs == 1;     // whether the last tiles may be one output shorter
     ConvSizes s;
     long rows, cols;       // tiles of an image
+    long full_rows, full_cols;  // of these, m outputs high or wide: the first ones
     long wide;             // tiles of inputs in a row
     long together;         // rows of tiles that stay in one block
     long block_rows;       // rows of tiles that a block should have, of one image or several
     long most_rows;        // and may have
     long tiles;            // of inputs in a block, at most
     long pitch;            // columns of the input under a row of tiles
-    long C_stride, F_stride;  // from tile to tile in V and dM
-    long V_plane, M_plane, D_plane;  // from s to s in V, dM, and a panel of M or dV
+    long C_stride, F_stride;  // from tile to tile in V and M
+    long V_plane, M_plane;    // from s to s
 
-    explicit Layout(const ConvSizes& s) : s(s) {
+    Layout(const ConvSizes& s, long wanted) : s(s) {  // tiles in a block
         rows = divide_up(s.OH, m);
         cols = divide_up(s.OW, m);
-        block_rows = std::max(1L, (block_tiles + cols / 2) / cols);
+        full_rows = shortens ? std::max(0L, s.OH - (m - 1) * rows) : rows;
+        full_cols = shortens ? std::max(0L, s.OW - (m - 1) * cols) : cols;
+        block_rows = std::max(1L, (wanted + cols / 2) / cols);
         together = subs > 1 && block_rows >= rows ? rows : 1;  // each image has a row of inputs more
         block_rows -= block_rows % together;
         wide = cols + subs - 1;
         most_rows = std::min(block_rows + block_rows / 2 + together, s.N * rows);
         const long images = (most_rows + 2 * rows - 2) / rows;  // that have a part in a block, at most
         tiles = (most_rows + images * (subs - 1)) * wide;
-        pitch = m * cols + overlap;
+        pitch = first_col(cols) + overlap;
         C_stride = odd_vectors<T>(s.C);
         F_stride = odd_vectors<T>(s.F);
         V_plane = odd_vectors<T>(tiles * C_stride);
         M_plane = odd_vectors<T>((tiles + subs - 1) * F_stride);
-        D_plane = odd_vectors<T>(tiles * NR<T>);
+    }
+    // Where a row or column of tiles begins, in lines or columns of the output.
+    long first_line(long row) const { return m * row - std::max(0L, row - full_rows); }
+    long first_col(long col) const { return m * col - std::max(0L, col - full_cols); }
+    // f(std::true_type) for tiles that are shorter along a dimension, else f(std::false_type).
+    template <class F>
+    static void with_height(bool is_short, F&& f) {
+        if constexpr (shortens)
+            if (is_short) return f(std::true_type{});
+        f(std::false_type{});
     }
     // Blocks of `total` rows: an even number, so that two threads share equally, and of equal size, up to half above what it
     // should be.
     long blocks(long total) const { return std::clamp((total + block_rows) / (2 * block_rows) * 2, 1L, total / together); }
     long block_begin(long total, long block) const { return total / together * block / blocks(total) * together; }
     long work() const { return s.N * rows * cols * 36 * subs * subs * s.C * s.F; }
-    // Scratch for the image rows of a block, L channels side by side, and for one row of tiles between two transforms.
+    // Scratch for the image lines of a block, L channels side by side, and for one row of tiles between two transforms.
     long strip_size() const { return (m * std::min(most_rows, rows) + overlap) * pitch * lanes<T>; }
     long half_size() const { return 6 * pitch * lanes<T>; }
 };
 
-// Rows of tiles of one image: [first, last) of image n; the block's tiles from `tile` on are theirs, `wide` in each of
-// last - first + subs - 1 rows.
+// The transforms of the input of a tile, or of a shorter one.
+template <bool is_short, class V>
+inline void input_of(const V (&d)[6], V (&o)[6]) {
+    is_short ? winograd::shorter_input(d, o) : winograd::input(d, o);
+}
+template <bool is_short, class V>
+inline void input_back_of(const V (&g)[6], V (&o)[6]) {
+    is_short ? winograd::shorter_input_back(g, o) : winograd::input_back(g, o);
+}
+
+// Rows of tiles of one image: [first, last) of image n; the block's tiles from `tile` on are theirs, `wide`
+// in each of last - first + subs - 1 rows.
 struct Span {
     long n, first, last, tile;
 };
@@ -104,41 +139,106 @@ inline void spans(const Layout<T, m, subs>& g, long begin, long end, F&& f) {
     }
 }
 
-// V[s, t, c] of the rows begin .. end of tiles.
+// Fetches a line of each of L planes into the second cache.  The transforms of a tile call it for as many lines as the
+// tile has: of the channels that come next, or of the output, before it is written.
+template <class T>
+inline void fetch(const T* at, long plane) {
+#pragma GCC unroll 16
+    for (long k = 0; k < lanes<T>; k++) __builtin_prefetch(at + k * plane, 0, 2);
+}
+
+// Where the tiles of the rows begin .. end lie in V, M and dV.  No shorter tile has a product at the point -2 of its dimension;
+// sorted like this, those that have one lie side by side:
+//
+//     short rows, full columns  |  full rows, full columns  |  full rows, short columns  |  short rows, short columns
 template <class T, int m, int subs>
-void transform_input(T* V, const T* x, const Layout<T, m, subs>& g, long begin, long end, T* strip, T* half) {
+struct Order {
+    const Layout<T, m, subs>& g;
+    long begin, short_rows, full_rows, wide;
+
+    Order(const Layout<T, m, subs>& g, long begin, long end) : g(g), begin(begin) {
+        short_rows = short_before(end) - short_before(begin);
+        full_rows = end - begin - short_rows;
+        wide = g.cols - g.full_cols;
+    }
+    long short_before(long row) const {
+        return row / g.rows * (g.rows - g.full_rows) + std::max(0L, row % g.rows - g.full_rows);
+    }
+    // The first of a row's full tiles, and of its short ones.
+    struct Place {
+        long full, narrow;
+    };
+    Place place(Span span, long row) const {
+        if (!g.shortens) return {span.tile + (row - span.first) * g.wide, 0};
+        const long number = span.n * g.rows + row, among_short = short_before(number) - short_before(begin);
+        const long all_full = (short_rows + full_rows) * g.full_cols;
+        if (row >= g.full_rows) return {among_short * g.full_cols, all_full + full_rows * wide + among_short * wide};
+        const long among_full = number - begin - among_short;
+        return {(short_rows + among_full) * g.full_cols, all_full + among_full * wide};
+    }
+    // The tiles from `tile` on, `tiles` of them, that have a product s.
+    struct Run {
+        long tile, tiles;
+    };
+    Run with_product(long s, Run all) const {
+        if (!g.shortens) return all;
+        const long first = s / 6 == 4 ? short_rows * g.full_cols : 0;
+        const long narrow = s / 6 == 4 ? full_rows : full_rows + short_rows;
+        return {first, (short_rows + full_rows) * g.full_cols - first + (s % 6 == 4 ? 0 : narrow * wide)};
+    }
+};
+
+// V[s, t, c] of the rows begin .. end of tiles, for channels from c0 on to c1, whole vectors or to the last one.
+template <class T, int m, int subs>
+void transform_input(T* V, const T* x, const Layout<T, m, subs>& g, long begin, long end, long c0, long c1, T* strip, T* half) {
     constexpr int L = lanes<T>;
     const ConvSizes& s = g.s;
+    const Order order(g, begin, end);
     spans(g, begin, end, [&](Span span) {
-        const long height = m * (span.last - span.first) + g.overlap, above = m * span.first - s.top;  // image row of the strip's first
+        const long top = g.first_line(span.first), height = g.first_line(span.last) - top + g.overlap;
+        const long above = top - s.top;  // image row of the strip's first
         const long y0 = std::clamp(-above, 0L, height), y1 = std::clamp(s.H - above, y0, height);
         zero_border(strip, g.pitch, height, y0, y1, s.left, s.left + s.W);
-        for (long c = 0; c < s.C; c += L) {
+        for (long c = c0; c < c1; c += L) {
             const T* const from = x + ((span.n * s.C + c) * s.H + above + y0) * s.W;
             gather<T, false>(strip + (y0 * g.pitch + s.left) * L, g.pitch - s.W, from, nullptr, s.H * s.W,
                              std::min<long>(L, s.C - c), s.W, (y1 - y0) * s.W);
-            T* to = V + span.tile * g.C_stride + c;
-            for (long row = 0; row < span.last - span.first + subs - 1; row++) {
-                const T* const line = strip + m * row * g.pitch * L;
-                for (long col = 0; col < g.pitch; col++) {
-                    Vec<T> d[6], o[6];
-#pragma GCC unroll 6
-                    for (int p = 0; p < 6; p++) d[p] = load(line + (p * g.pitch + col) * L);
-                    winograd::input(d, o);
-#pragma GCC unroll 6
-                    for (int p = 0; p < 6; p++) store(half + (p * g.pitch + col) * L, o[p]);
-                }
-                for (long col = 0; col < g.wide; col++, to += g.C_stride)
-#pragma GCC unroll 6
-                    for (int p = 0; p < 6; p++) {
+            const T* next = from + L * s.H * s.W;
+            for (long row = span.first; row < span.last + subs - 1; row++)
+                g.with_height(row >= g.full_rows, [&](auto low) {
+                    constexpr int lines = 6 - low;
+                    const T* const line = strip + (g.first_line(row) - top) * g.pitch * L;
+                    for (long col = 0; col < g.pitch; col++) {
                         Vec<T> d[6], o[6];
 #pragma GCC unroll 6
-                        for (int q = 0; q < 6; q++) d[q] = load(half + (p * g.pitch + m * col + q) * L);
-                        winograd::input(d, o);
+                        for (int p = 0; p < lines; p++) d[p] = load(line + (p * g.pitch + col) * L);
+                        input_of<low>(d, o);
 #pragma GCC unroll 6
-                        for (int q = 0; q < 6; q++) store(to + (6 * p + q) * g.V_plane, o[q]);
+                        for (int p = 0; p < 6; p++)
+                            if (!(low && p == 4)) store(half + (p * g.pitch + col) * L, o[p]);
                     }
-            }
+                    const auto [full, narrow] = order.place(span, row);
+                    const auto across = [&](auto is_narrow, T* to, long col, long end) {
+                        constexpr int columns = 6 - is_narrow;
+                        for (; col < end; col++, to += g.C_stride, next += m * m) {
+                            fetch(next, s.H * s.W);
+#pragma GCC unroll 6
+                            for (int p = 0; p < 6; p++) {
+                                if (low && p == 4) continue;
+                                const T* const from = half + (p * g.pitch + g.first_col(col)) * L;
+                                Vec<T> d[6], o[6];
+#pragma GCC unroll 6
+                                for (int q = 0; q < columns; q++) d[q] = load(from + q * L);
+                                input_of<is_narrow>(d, o);
+#pragma GCC unroll 6
+                                for (int q = 0; q < 6; q++)
+                                    if (!(is_narrow && q == 4)) store(to + (6 * p + q) * g.V_plane, o[q]);
+                            }
+                        }
+                    };
+                    across(std::false_type{}, V + full * g.C_stride + c, 0, g.full_cols + subs - 1);
+                    if constexpr (Layout<T, m, subs>::shortens) across(std::true_type{}, V + narrow * g.C_stride + c, g.full_cols, g.cols);
+                });
         }
     });
 }
@@ -149,134 +249,187 @@ template <class T, int m, int subs>
 void transform_upstream(T* M, const T* dout, const T* relu_out, const Layout<T, m, subs>& g, long begin, long end, T* strip, T* half) {
     constexpr int L = lanes<T>;
     const ConvSizes& s = g.s;
+    const Order order(g, begin, end);
     spans(g, begin, end, [&](Span span) {
-        const long height = m * (span.last - span.first), y1 = std::min(height, s.OH - m * span.first);
+        const long top = g.first_line(span.first), height = g.first_line(span.last) - top, y1 = std::min(height, s.OH - top);
         zero_border(strip, g.pitch, height, 0, y1, 0, s.OW);
         for (long f = 0; f < s.F; f += L) {
-            const long at = ((span.n * s.F + f) * s.OH + m * span.first) * s.OW, some = std::min<long>(L, s.F - f);
+            const long at = ((span.n * s.F + f) * s.OH + top) * s.OW, some = std::min<long>(L, s.F - f);
             if (relu_out)
                 gather<T, true>(strip, g.pitch - s.OW, dout + at, relu_out + at, s.pixels(), some, s.OW, y1 * s.OW);
             else
                 gather<T, false>(strip, g.pitch - s.OW, dout + at, nullptr, s.pixels(), some, s.OW, y1 * s.OW);
-            T* to = M + span.tile * g.F_stride + f;
-            for (long row = span.first; row < span.last; row++) {
-                const T* const line = strip + m * (row - span.first) * g.pitch * L;
-                for (long col = 0; col < m * g.cols; col++) {
-                    Vec<T> d[m], o[6];
+            const T* next = dout + at + L * s.pixels();
+            for (long row = span.first; row < span.last; row++)
+                g.with_height(row >= g.full_rows, [&](auto low) {
+                    constexpr int lines = m - low;
+                    const T* const line = strip + (g.first_line(row) - top) * g.pitch * L;
+                    for (long col = 0; col < g.first_col(g.cols); col++) {
+                        Vec<T> d[lines], o[6];
 #pragma GCC unroll 4
-                    for (int p = 0; p < m; p++) d[p] = load(line + (p * g.pitch + col) * L);
-                    winograd::output_back(d, o);
-#pragma GCC unroll 6
-                    for (int p = 0; p < 6; p++) store(half + (p * g.pitch + col) * L, o[p]);
-                }
-                for (long col = 0; col < g.cols; col++, to += g.F_stride)
-#pragma GCC unroll 6
-                    for (int p = 0; p < 6; p++) {
-                        Vec<T> d[m], o[6];
-#pragma GCC unroll 4
-                        for (int q = 0; q < m; q++) d[q] = load(half + (p * g.pitch + m * col + q) * L);
+                        for (int p = 0; p < lines; p++) d[p] = load(line + (p * g.pitch + col) * L);
                         winograd::output_back(d, o);
 #pragma GCC unroll 6
-                        for (int q = 0; q < 6; q++) store(to + (6 * p + q) * g.M_plane, o[q]);
+                        for (int p = 0; p < 6; p++) store(half + (p * g.pitch + col) * L, o[p]);
                     }
-                if (subs > 1) {
-                    for (int p = 0; p < 36; p++) store(to + p * g.M_plane, Vec<T>{});
-                    to += g.F_stride;
-                }
+                    const auto [full, narrow] = order.place(span, row);
+                    const auto across = [&](auto is_narrow, T* to, long col, long end) {
+                        constexpr int columns = m - is_narrow;
+                        for (; col < end; col++, to += g.F_stride, next += m * m) {
+                            fetch(next, s.pixels());
+#pragma GCC unroll 6
+                            for (int p = 0; p < 6; p++) {
+                                if (low && p == 4) continue;
+                                const T* const from = half + (p * g.pitch + g.first_col(col)) * L;
+                                Vec<T> d[columns], o[6];
+#pragma GCC unroll 4
+                                for (int q = 0; q < columns; q++) d[q] = load(from + q * L);
+                                winograd::output_back(d, o);
+#pragma GCC unroll 6
+                                for (int q = 0; q < 6; q++)
+                                    if (!(is_narrow && q == 4)) store(to + (6 * p + q) * g.M_plane, o[q]);
+                            }
+                        }
+                    };
+                    T* const to = M + full * g.F_stride + f;
+                    across(std::false_type{}, to, 0, g.full_cols);
+                    if constexpr (Layout<T, m, subs>::shortens) across(std::true_type{}, M + narrow * g.F_stride + f, g.full_cols, g.cols);
+                    if (subs > 1)
+                        for (int p = 0; p < 36; p++) store(to + g.cols * g.F_stride + p * g.M_plane, Vec<T>{});
+                });
+            if (subs > 1) {
+                T* const after = M + (span.tile + (span.last - span.first) * g.wide + g.cols) * g.F_stride + f;
+                for (int p = 0; p < 36; p++) store(after + p * g.M_plane, Vec<T>{});
             }
-            if (subs > 1)
-                for (int p = 0; p < 36; p++) store(to + g.cols * g.F_stride + p * g.M_plane, Vec<T>{});
         }
     });
 }
 
-// out of a panel of filters f .. f + L, M at panel[s, t], stride NR.
+// out of the rows begin .. end of tiles, for filters from f0 on to f1, whole vectors or to the last one.
 template <class T, int m, int subs>
-void transform_output(T* out, const T* panel, const T* bias, bool relu, const Layout<T, m, subs>& g, long f, long begin, long end,
-                      T* strip) {
+void transform_output(T* out, const T* M, const T* bias, bool relu, const Layout<T, m, subs>& g, long begin, long end, long f0,
+                      long f1, T* strip) {
     constexpr int L = lanes<T>;
     const ConvSizes& s = g.s;
-    const long some = std::min<long>(L, s.F - f);
-    const Vec<T> add = bias ? load_some(bias + f, some) : Vec<T>{};
+    const Order order(g, begin, end);
     spans(g, begin, end, [&](Span span) {
-        const T* from = panel + span.tile * NR<T>;
-        for (long row = 0; row < span.last - span.first; row++, from += (subs - 1) * NR<T>)
-            for (long col = 0; col < g.cols; col++, from += NR<T>) {
-                Vec<T> half[m][6];
+        const long top = g.first_line(span.first);
+        for (long f = f0; f < f1; f += L) {
+            const long some = std::min<long>(L, s.F - f);
+            const Vec<T> add = bias ? load_some(bias + f, some) : Vec<T>{};
+            T* const to = out + ((span.n * s.F + f) * s.OH + top) * s.OW;
+            const T* next = to;
+            for (long row = span.first; row < span.last; row++)
+                g.with_height(row >= g.full_rows, [&](auto low) {
+                    const auto [full, narrow] = order.place(span, row);
+                    const auto across = [&](auto is_narrow, const T* from, long col, long end) {
+                        constexpr int lines = m - low, columns = m - is_narrow;
+                        for (; col < end; col++, from += g.F_stride, next += m * m) {
+                            fetch(next, s.pixels());
+                            Vec<T> half[lines][6] = {};
 #pragma GCC unroll 6
-                for (int q = 0; q < 6; q++) {
-                    Vec<T> sums[6], o[m];
+                            for (int q = 0; q < 6; q++) {
+                                if (is_narrow && q == 4) continue;
+                                Vec<T> sums[6] = {}, o[lines];
 #pragma GCC unroll 6
-                    for (int p = 0; p < 6; p++) sums[p] = load(from + (6 * p + q) * g.D_plane);
-                    winograd::output(sums, o);
+                                for (int p = 0; p < 6; p++)
+                                    if (!(low && p == 4)) sums[p] = load(from + (6 * p + q) * g.M_plane);
+                                winograd::output(sums, o);
 #pragma GCC unroll 4
-                    for (int p = 0; p < m; p++) half[p][q] = o[p];
-                }
+                                for (int p = 0; p < lines; p++) half[p][q] = o[p];
+                            }
+                            T* const at = strip + ((g.first_line(row) - top) * g.pitch + g.first_col(col)) * L;
 #pragma GCC unroll 4
-                for (int p = 0; p < m; p++) {
-                    Vec<T> o[m];
-                    winograd::output(half[p], o);
+                            for (int p = 0; p < lines; p++) {
+                                Vec<T> o[columns];
+                                winograd::output(half[p], o);
 #pragma GCC unroll 4
-                    for (int q = 0; q < m; q++) {
-                        Vec<T> value = o[q] + add;
-                        if (relu) value = value < 0 ? Vec<T>{} : value;
-                        store(strip + ((m * row + p) * g.pitch + m * col + q) * L, value);
-                    }
-                }
-            }
-        const long lines = std::min(m * (span.last - span.first), s.OH - m * span.first);
-        scatter(out + ((span.n * s.F + f) * s.OH + m * span.first) * s.OW, s.pixels(), some, strip, g.pitch - s.OW, s.OW,
-                lines * s.OW);
+                                for (int q = 0; q < columns; q++) {
+                                    Vec<T> value = o[q] + add;
+                                    if (relu) value = value < 0 ? Vec<T>{} : value;
+                                    store(at + (p * g.pitch + q) * L, value);
+                                }
+                            }
+                        }
+                    };
+                    across(std::false_type{}, M + full * g.F_stride + f, 0, g.full_cols);
+                    if constexpr (Layout<T, m, subs>::shortens) across(std::true_type{}, M + narrow * g.F_stride + f, g.full_cols, g.cols);
+                });
+            const long lines = std::min(g.first_line(span.last), s.OH) - top;
+            scatter(to, s.pixels(), some, strip, g.pitch - s.OW, s.OW, lines * s.OW);
+        }
     });
 }
 
-// dx of channels c .. c + L from dV at panel[s, t].  The lowest lines of a span belong to the next row of tiles too:
-// `carry` (overlap, pitch, L) takes them there, from one block of the image to the next.
+// dx of the rows begin .. end of tiles, from dV.  The lowest lines of a span belong to the next row of tiles too: `carry`
+// (channels / L, overlap, pitch, L) takes them there, from one span of the image to the next.
 template <class T, int m, int subs>
-void transform_input_back(T* dx, const T* panel, T* carry, const Layout<T, m, subs>& g, long c, long begin, long end, T* strip, T* half) {
+void transform_input_back(T* dx, const T* V, T* carry, const Layout<T, m, subs>& g, long begin, long end, T* strip, T* half) {
     constexpr int L = lanes<T>;
     const ConvSizes& s = g.s;
     constexpr int overlap = Layout<T, m, subs>::overlap, shared_by_tiles = 6 - m;
     const long shared = overlap * g.pitch * L;
+    const Order order(g, begin, end);
     spans(g, begin, end, [&](Span span) {
-        if (span.first == 0)
-            fill_zero(strip, shared);
-        else
-            std::copy(carry, carry + shared, strip);
-        const T* from = panel + span.tile * NR<T>;
-        for (long row = 0; row < span.last - span.first + subs - 1; row++) {
-            T* const line = strip + m * row * g.pitch * L;
-            for (int p = 0; p < 6; p++) fill_zero(half + p * g.pitch * L, shared_by_tiles * L);
-            for (long col = 0; col < g.wide; col++, from += NR<T>)
-#pragma GCC unroll 6
-                for (int p = 0; p < 6; p++) {
-                    Vec<T> d[6], o[6];
-#pragma GCC unroll 6
-                    for (int q = 0; q < 6; q++) d[q] = load(from + (6 * p + q) * g.D_plane);
-                    winograd::input_back(d, o);
-                    T* const to = half + (p * g.pitch + m * col) * L;
-#pragma GCC unroll 6
-                    for (int q = 0; q < 6; q++) store(to + q * L, q < shared_by_tiles ? load(to + q * L) + o[q] : o[q]);
-                }
-            for (long col = 0; col < g.pitch; col++) {
-                Vec<T> d[6], o[6];
-#pragma GCC unroll 6
-                for (int p = 0; p < 6; p++) d[p] = load(half + (p * g.pitch + col) * L);
-                winograd::input_back(d, o);
-                T* const to = line + col * L;
-#pragma GCC unroll 6
-                for (int p = 0; p < 6; p++) {
-                    T* const at = to + p * g.pitch * L;
-                    store(at, p < shared_by_tiles || (row == 0 && p < overlap) ? load(at) + o[p] : o[p]);
-                }
-            }
-        }
-        const long above = m * span.first - s.top, height = m * (span.last - span.first);
+        const long top = g.first_line(span.first), above = top - s.top, height = g.first_line(span.last) - top;
         const bool ends = span.last == g.rows;
         const long y0 = std::max(0L, -above), y1 = std::clamp(s.H - above, y0, ends ? height + overlap : std::max(y0, height));
-        scatter(dx + ((span.n * s.C + c) * s.H + above + y0) * s.W, s.H * s.W, std::min<long>(L, s.C - c),
-                strip + (y0 * g.pitch + s.left) * L, g.pitch - s.W, s.W, (y1 - y0) * s.W);
-        if (!ends) std::copy(strip + height * g.pitch * L, strip + height * g.pitch * L + shared, carry);
+        for (long c = 0; c < s.C; c += L) {
+            const long some = std::min<long>(L, s.C - c);
+            T* const carried = carry + c * overlap * g.pitch;
+            if (span.first == 0)
+                fill_zero(strip, shared);
+            else
+                std::copy(carried, carried + shared, strip);
+            T* const to = dx + ((span.n * s.C + c) * s.H + above + y0) * s.W;
+            const T* next = to;
+            for (long row = span.first; row < span.last + subs - 1; row++)
+                g.with_height(row >= g.full_rows, [&](auto low) {
+                    const auto [full, narrow] = order.place(span, row);
+#pragma GCC unroll 6
+                    for (int p = 0; p < 6; p++) {
+                        if (low && p == 4) continue;
+                        Vec<T> before[shared_by_tiles] = {};  // what the last tile adds to the first columns of the next
+                        T* at = half + p * g.pitch * L;
+                        const auto across = [&](auto is_narrow, const T* from, long tiles) {
+                            constexpr int columns = m - is_narrow;
+                            for (long tile = 0; tile < tiles; tile++, from += g.C_stride, at += columns * L) {
+                                Vec<T> d[6], o[6];
+#pragma GCC unroll 6
+                                for (int q = 0; q < 6; q++)
+                                    if (!(is_narrow && q == 4)) d[q] = load(from + (6 * p + q) * g.V_plane);
+                                input_back_of<is_narrow>(d, o);
+#pragma GCC unroll 6
+                                for (int q = 0; q < shared_by_tiles; q++) o[q] += before[q];
+#pragma GCC unroll 6
+                                for (int q = 0; q < columns + shared_by_tiles; q++)
+                                    q < columns ? store(at + q * L, o[q]) : void(before[q - columns] = o[q]);
+                            }
+                        };
+                        across(std::false_type{}, V + full * g.C_stride + c, g.full_cols + subs - 1);
+                        if constexpr (Layout<T, m, subs>::shortens) across(std::true_type{}, V + narrow * g.C_stride + c, g.cols - g.full_cols);
+#pragma GCC unroll 6
+                        for (int q = 0; q < shared_by_tiles; q++) store(at + q * L, before[q]);
+                    }
+                    constexpr int lines = 6 - low;
+                    T* const line = strip + (g.first_line(row) - top) * g.pitch * L;
+                    for (long col = 0; col < g.pitch; col++) {
+                        if (col % m == 0) fetch(next, s.H * s.W), next += m * m;
+                        Vec<T> d[6], o[6];
+#pragma GCC unroll 6
+                        for (int p = 0; p < 6; p++)
+                            if (!(low && p == 4)) d[p] = load(half + (p * g.pitch + col) * L);
+                        input_back_of<low>(d, o);
+#pragma GCC unroll 6
+                        for (int p = 0; p < lines; p++) {
+                            T* const at = line + (p * g.pitch + col) * L;
+                            store(at, p < shared_by_tiles || (row == span.first && p < overlap) ? load(at) + o[p] : o[p]);
+                        }
+                    }
+                });
+            scatter(to, s.H * s.W, some, strip + (y0 * g.pitch + s.left) * L, g.pitch - s.W, s.W, (y1 - y0) * s.W);
+            if (!ends) std::copy(strip + height * g.pitch * L, strip + height * g.pitch * L + shared, carried);
+        }
     });
 }
 
@@ -287,24 +440,24 @@ struct Weights {
     static constexpr int r = 7 - m, all = subs * subs;
     const ConvSizes& s;
     bool turned;
-    long lines, depth;  // across and along a panel
+    long first, last, depth;  // lines across the panels, first .. last of all, and the length of a panel
     T* packed;
 
     Weights(const ConvSizes& s, bool turned, T* packed)
-        : s(s), turned(turned), lines(turned ? s.C : s.F), depth(turned ? s.F : s.C), packed(packed) {}
-    long size() const { return divide_up(lines, lanes<T>) * lanes<T> * 36 * all * depth; }
+        : s(s), turned(turned), first(0), last(turned ? s.C : s.F), depth(turned ? s.F : s.C), packed(packed) {}
+    long size() const { return divide_up(last - first, lanes<T>) * lanes<T> * 36 * all * depth; }
     // Whether filter i has a tap of its own at its place y: the first ones end where the next one begins.
     bool has_tap(int i, int y) const { return (i == subs - 1 || y < m) && m * i + y < s.HH; }
     // The last panel is one vector wide if that is enough.
-    long width(long line) const { return lines - line > lanes<T> ? NR<T> : lanes<T>; }
-    const T* panel(long line, long plane) const { return packed + (line * 36 + plane * width(line)) * all * depth; }
+    long width(long line) const { return last - line > lanes<T> ? NR<T> : lanes<T>; }
+    const T* panel(long line, long plane) const { return packed + ((line - first) * 36 + plane * width(line)) * all * depth; }
 
     void transform(const T* w) const {
         constexpr int L = lanes<T>;
-        const long taps = s.HH * s.HH, chunk = 32, chunks = divide_up(depth, chunk), groups = divide_up(lines, L);
-        share(groups * chunks, 64 * lines * depth, [&](long piece) {
-            const long line = piece / chunks * L, k0 = piece % chunks * chunk, k1 = std::min(depth, k0 + chunk);
-            const long some = std::min<long>(L, lines - line), panel_line = line / NR<T> * NR<T>, step = width(panel_line);
+        const long taps = s.HH * s.HH, chunk = 32, chunks = divide_up(depth, chunk), groups = divide_up(last - first, L);
+        share(groups * chunks, 64 * (last - first) * depth, [&](long piece) {
+            const long line = first + piece / chunks * L, k0 = piece % chunks * chunk, k1 = std::min(depth, k0 + chunk);
+            const long some = std::min<long>(L, last - line), panel_line = line - (line - first) % NR<T>, step = width(panel_line);
             T* const kernels = scratch<T>(Slot::panel_a, (chunk * taps + 1) * L);  // (k, tap, line)
             const long line_stride = turned ? taps : s.C * taps, k_stride = turned ? s.C * taps : taps;
             const T* const from = w + line * line_stride + k0 * k_stride;
@@ -327,7 +480,7 @@ struct Weights {
 #pragma GCC unroll 6
                             for (int p = 0; p < 6; p++) half[p][x] = o[p];
                         }
-                        T* const to = packed + (panel_line * 36 * all + (i * subs + j) * step) * depth + k * step + line - panel_line;
+                        T* const to = packed + ((panel_line - first) * 36 * all + (i * subs + j) * step) * depth + k * step + line - panel_line;
 #pragma GCC unroll 6
                         for (int p = 0; p < 6; p++) {
                             Vec<T> o[6];
@@ -347,9 +500,9 @@ struct Terms {
     void add(long from, long weights) { a[count] = from, b[count++] = weights; }
 };
 
-// c (rows, vectors), lines NR apart, = Σ over the terms of A (rows, depth), lines `stride` apart, B (depth, vectors).
+// c (rows, vectors), lines `c_stride` apart, = Σ over the terms of A (rows, depth), lines `stride` apart, B (depth, vectors).
 template <class T, int rows, int vectors>
-void sum_of_products(const Terms& terms, long depth, const T* a, long stride, const T* b, T* c) {
+void sum_of_products(const Terms& terms, long depth, const T* a, long stride, const T* b, T* c, long c_stride) {
     constexpr int L = lanes<T>;
     Vec<T> sum[rows][vectors] = {};
     for (int term = 0; term < terms.count; term++) {
@@ -367,162 +520,116 @@ void sum_of_products(const Terms& terms, long depth, const T* a, long stride, co
 #pragma GCC unroll 16
     for (int r = 0; r < rows; r++)
 #pragma GCC unroll 2
-        for (int v = 0; v < vectors; v++) store(c + r * NR<T> + v * L, sum[r][v]);
-}
-
-// The same for any `tiles`, in lines as equal as possible, and for a width of one or two vectors.
-template <class T>
-void multiply_run(const Terms& terms, long depth, const T* a, long stride, const T* b, long width, T* c, long tiles) {
-    static constexpr auto kernels = []<int... r>(std::integer_sequence<int, r...>) {
-        return std::array{std::array{sum_of_products<T, r + 1, 1>, sum_of_products<T, r + 1, 2>}...};
-    }(std::make_integer_sequence<int, MR>{});
-    const long parts = divide_up(tiles, MR);
-    for (long part = 0; part < parts; part++) {
-        const long t = part * tiles / parts, height = (part + 1) * tiles / parts - t;
-        kernels[height - 1][width > lanes<T>](terms, depth, a + t * stride, stride, b, c + t * NR<T>);
-    }
+        for (int v = 0; v < vectors; v++) store(c + r * c_stride + v * L, sum[r][v]);
 }
 
 // U_ij is zero at infinity if i or j is a filter with a zero as its last tap: all but the last.
 inline bool is_zero(int subs, long point, int i) { return point == 5 && i < subs - 1; }
 
-// M of a panel of filters: panel[s, t, :] = Σ_ij Σ_c V[s, t + (i, j), c] U_ij[s, c, line ..].
+// c (tiles, lines) = Σ over the terms of A (tiles, depth), panels of weights: for any number of tiles, in parts as equal as
+// possible.
 template <class T, int m, int subs>
-void multiply(T* panel, const T* V, const Weights<T, m, subs>& weights, long line, const Layout<T, m, subs>& g, long begin,
-              long end) {
-    const long width = weights.width(line), depth = weights.depth;
-    for (long s = 0; s < 36; s++) {
+void multiply_run(const Terms& terms, const T* a, long stride, const Weights<T, m, subs>& weights, long s, T* c, long c_stride,
+                  long tiles) {
+    static constexpr auto kernels = []<int... r>(std::integer_sequence<int, r...>) {
+        return std::array{std::array{sum_of_products<T, r + 1, 1>, sum_of_products<T, r + 1, 2>}...};
+    }(std::make_integer_sequence<int, MR>{});
+    const long parts = divide_up(tiles, MR);
+    for (long line = weights.first; line < weights.last; line += NR<T>) {
+        const long width = weights.width(line);
+        Terms here = terms;
+        for (int i = 0; i < terms.count; i++) here.b[i] *= weights.depth * width;
+        for (long part = 0; part < parts; part++) {
+            const long t = part * tiles / parts, height = (part + 1) * tiles / parts - t;
+            kernels[height - 1][width > lanes<T>](here, weights.depth, a + t * stride, stride, weights.panel(line, s),
+                                                  c + t * c_stride + line, c_stride);
+        }
+    }
+}
+
+// M[s, t, f] = Σ_ij Σ_c V[s, t + (i, j), c] U_ij[s, c, f].
+template <class T, int m, int subs>
+void multiply(T* M, const T* V, const Weights<T, m, subs>& weights, const Layout<T, m, subs>& g, long begin, long end, long s) {
+    Terms terms;
+    for (int i = 0; i < subs; i++)
+        for (int j = 0; j < subs; j++)
+            if (!is_zero(subs, s / 6, i) && !is_zero(subs, s % 6, j)) terms.add((i * g.wide + j) * g.C_stride, i * subs + j);
+    const Order order(g, begin, end);
+    const auto run = [&](long first, long count) {
+        const auto [tile, tiles] = order.with_product(s, {first, count});
+        multiply_run(terms, V + s * g.V_plane + tile * g.C_stride, g.C_stride, weights, s, M + s * g.M_plane + tile * g.F_stride,
+                     g.F_stride, tiles);
+    };
+    if (subs == 1) return run(0, (end - begin) * g.cols);
+    spans(g, begin, end, [&](Span span) {
+        for (long row = 0; row < span.last - span.first; row++) run(span.tile + row * g.wide, g.cols);
+    });
+}
+
+// dV[s, t, c] = Σ_ij Σ_f dM[s, t - (i, j), f] U_ij[s, c, f].
+template <class T, int m, int subs>
+void multiply_back(T* V, const T* M, const Weights<T, m, subs>& weights, const Layout<T, m, subs>& g, long begin, long end, long s) {
+    // For a row of tiles of inputs: the rows of outputs from i = first to last before it.
+    const Order order(g, begin, end);
+    const auto run = [&](long from, long count, int first, int last) {
+        const auto [tile, tiles] = order.with_product(s, {from, count});
         Terms terms;
-        for (int i = 0; i < subs; i++)
+        for (int i = first; i <= last; i++)
             for (int j = 0; j < subs; j++)
-                if (!is_zero(subs, s / 6, i) && !is_zero(subs, s % 6, j))
-                    terms.add((i * g.wide + j) * g.C_stride, (i * subs + j) * depth * width);
-        const auto run = [&](long tile, long tiles) {
-            multiply_run(terms, depth, V + s * g.V_plane + tile * g.C_stride, g.C_stride, weights.panel(line, s), width,
-                         panel + s * g.D_plane + tile * NR<T>, tiles);
-        };
-        if (subs == 1)
-            run(0, (end - begin) * g.cols);
-        else
-            spans(g, begin, end, [&](Span span) {
-                for (long row = 0; row < span.last - span.first; row++) run(span.tile + row * g.wide, g.cols);
-            });
-    }
-}
-
-// dV of a panel of channels: panel[s, t, :] = Σ_ij Σ_f dM[s, t - (i, j), f] U_ij[s, line .., f].
-template <class T, int m, int subs>
-void multiply_back(T* panel, const T* M, const Weights<T, m, subs>& weights, long line, const Layout<T, m, subs>& g, long begin,
-                   long end) {
-    const long width = weights.width(line), depth = weights.depth;
-    for (long s = 0; s < 36; s++) {
-        // For a row of tiles of inputs: the rows of outputs from i = first to last before it.
-        const auto run = [&](long tile, long tiles, int first, int last) {
-            Terms terms;
-            for (int i = first; i <= last; i++)
-                for (int j = 0; j < subs; j++)
-                    if (!is_zero(subs, s / 6, i) && !is_zero(subs, s % 6, j))
-                        terms.add(-(i * g.wide + j) * g.F_stride, (i * subs + j) * depth * width);
-            multiply_run(terms, depth, M + s * g.M_plane + tile * g.F_stride, g.F_stride, weights.panel(line, s), width,
-                         panel + s * g.D_plane + tile * NR<T>, tiles);
-        };
-        if (subs == 1)
-            run(0, (end - begin) * g.cols, 0, 0);
-        else
-            spans(g, begin, end, [&](Span span) {
-                const long rows = span.last - span.first;
-                for (long row = 0; row <= rows; row++) run(span.tile + row * g.wide, g.wide, row == rows, row > 0);
-            });
-    }
-}
-
-template <class T, int m, int subs>
-void forward(const ConvSizes& s, Array<T> out, Array<const T> x, Array<const T> w, Array<const T> b, long relu) {
-    const Layout<T, m, subs> g(s);
-    Weights<T, m, subs> weights(s, false, nullptr);
-    weights.packed = scratch<T>(Slot::packed_a, weights.size());
-    weights.transform(w.data);
-    const long total = s.N * g.rows;
-    share(g.blocks(total), g.work(), [&](long block) {
-        const long begin = g.block_begin(total, block), end = g.block_begin(total, block + 1);
-        T* const V = scratch<T>(Slot::tile, 36 * (g.V_plane + g.D_plane) + g.strip_size() + g.half_size());
-        T *const panel = V + 36 * g.V_plane, *const strip = panel + 36 * g.D_plane, *const half = strip + g.strip_size();
-        transform_input(V, x.data, g, begin, end, strip, half);
-        for (long line = 0; line < s.F; line += NR<T>) {
-            multiply(panel, V, weights, line, g, begin, end);
-            for (long f = line; f < std::min(s.F, line + NR<T>); f += lanes<T>)
-                transform_output(out.data, panel + f - line, b.data, relu != 0, g, f, begin, end, strip);
-        }
+                if (!is_zero(subs, s / 6, i) && !is_zero(subs, s % 6, j)) terms.add(-(i * g.wide + j) * g.F_stride, i * subs + j);
+        multiply_run(terms, M + s * g.M_plane + tile * g.F_stride, g.F_stride, weights, s, V + s * g.V_plane + tile * g.C_stride,
+                     g.C_stride, tiles);
+    };
+    if (subs == 1) return run(0, (end - begin) * g.cols, 0, 0);
+    spans(g, begin, end, [&](Span span) {
+        const long rows = span.last - span.first;
+        for (long row = 0; row <= rows; row++) run(span.tile + row * g.wide, g.wide, row == rows, row > 0);
     });
 }
 
+// dU_ij[s] (+)= Σ_t V[s, t + (i, j)] dM[s, t], in panels of NR filters, each (C, NR), for each (i, j).
 template <class T, int m, int subs>
-void backward(const ConvSizes& s, Array<T> dx, Array<T> dw, Array<T> db, Array<const T> dout, Array<const T> x,
-              Array<const T> w, Array<const T> relu_out) {
-    constexpr int L = lanes<T>, r = 7 - m, all = subs * subs;
-    const Layout<T, m, subs> g(s);
-    Weights<T, m, subs> weights(s, true, nullptr);
-    if (dx) {
-        weights.packed = scratch<T>(Slot::packed_a, weights.size());
-        weights.transform(w.data);
-    }
-    // A piece is some images; it sums dU and db into its own place: dU[s, (i, j)] in panels of NR filters, each (C, NR).
-    const long filters = divide_up(s.F, L) * L, plane = s.C * filters, size = 36 * all * plane + filters;
-    const long pieces = std::clamp(divide_up(s.N * g.rows * g.cols, 256), 2L, 8L) > s.N
-                            ? s.N
-                            : std::clamp(divide_up(s.N * g.rows * g.cols, 256), 2L, 8L);
-    T* const partial = scratch<T>(Slot::partial, pieces * size);
-    share(pieces, g.work(), [&](long piece) {
-        const long first = piece * s.N / pieces * g.rows, last = (piece + 1) * s.N / pieces * g.rows;
-        const long carry_size = g.overlap * g.pitch * L, carries = divide_up(s.C, L);
-        T* const V = scratch<T>(Slot::tile, 36 * (g.V_plane + g.M_plane + g.D_plane) + g.strip_size() + g.half_size() +
-                                                carries * carry_size);
-        T *const M = V + 36 * g.V_plane + (subs - 1) * g.F_stride, *const panel = V + 36 * (g.V_plane + g.M_plane), *const strip = panel + 36 * g.D_plane;
-        T *const half = strip + g.strip_size(), *const carry = half + g.half_size();
-        T *const dU = partial + piece * size, *const bias = dU + 36 * all * plane;
-        fill_zero(bias, filters);
-        if (subs > 1)  // the tile before the first one
-            for (int k = 0; k < 36; k++) fill_zero(M + k * g.M_plane - g.F_stride, g.F_stride);
-        Epilogue<T> epilogue;
-        for (long block = 0; block < g.blocks(last - first); block++) {
-            const long begin = first + g.block_begin(last - first, block), end = first + g.block_begin(last - first, block + 1);
-            transform_input(V, x.data, g, begin, end, strip, half);
-            transform_upstream(M, dout.data, relu_out.data, g, begin, end, strip, half);
-            const auto add_run = [&](long tile, long tiles) {
-                for (long t = tile; t < tile + tiles; t++)  // at the point 1 the transform is the sum of the tile
-                    for (long f = 0; f < filters; f += L)
-                        store(bias + f, load(bias + f) + load(M + 7 * g.M_plane + t * g.F_stride + f));
-                const long parts = divide_up(s.C, MR);
-                for (long k = 0; k < 36; k++)
-                    for (int ij = 0; ij < all; ij++) {
-                        if (is_zero(subs, k / 6, ij / subs) || is_zero(subs, k % 6, ij % subs)) continue;
-                        const T* const from = V + k * g.V_plane + (tile + ij / subs * g.wide + ij % subs) * g.C_stride;
-                        for (long f = 0; f < filters; f += NR<T>) {
-                            const long width = std::min<long>(NR<T>, filters - f);
-                            for (long part = 0; part < parts; part++) {
-                                const long c = part * s.C / parts, height = (part + 1) * s.C / parts - c;
-                                tile_of<T>(height, width)(tiles, from + c, g.C_stride, M + k * g.M_plane + tile * g.F_stride + f,
-                                                          g.F_stride, dU + (k * all + ij) * plane + f * s.C + c * width, width,
-                                                          width, epilogue);
-                            }
-                        }
+void multiply_weights(T* dU, const T* V, const T* M, const Layout<T, m, subs>& g, long begin, long end, long s, bool accumulate) {
+    const long C = g.s.C, filters = divide_up(g.s.F, lanes<T>) * lanes<T>, parts = divide_up(C, MR);
+    Epilogue<T> epilogue;
+    epilogue.accumulate = accumulate;
+    const bool far = 36 * (g.V_plane + g.M_plane) * static_cast<long>(sizeof(T)) > forward_bytes;
+    long column = 0;  // then each tile of sums fetches a column of vectors of the next V or dM
+    const auto beside = [&](long tile, long tiles) -> Beside<T> {
+        if (!far) return {};
+        const long at = std::exchange(column, column + lanes<T>), more = at - g.C_stride;
+        if (more < 0) return {V + (s + 1) * g.V_plane + tile * g.C_stride + at, g.C_stride, tiles, 1};
+        if (more < g.F_stride) return {M + (s + 1) * g.M_plane + tile * g.F_stride + more, g.F_stride, tiles, 1};
+        return {};
+    };
+    const Order order(g, begin, end);
+    const auto run = [&](long first, long count) {
+        const auto [tile, tiles] = order.with_product(s, {first, count});
+        for (int i = 0; i < subs; i++)
+            for (int j = 0; j < subs; j++) {
+                if (is_zero(subs, s / 6, i) || is_zero(subs, s % 6, j)) continue;
+                const T* const from = V + s * g.V_plane + (tile + i * g.wide + j) * g.C_stride;
+                T* const sums = dU + ((s * subs + i) * subs + j) * C * filters;
+                for (long f = 0; f < filters; f += NR<T>) {
+                    const long width = std::min<long>(NR<T>, filters - f);
+                    for (long part = 0; part < parts; part++) {
+                        const long c = part * C / parts, height = (part + 1) * C / parts - c;
+                        tile_of<T>(height, width)(tiles, from + c, g.C_stride, M + s * g.M_plane + tile * g.F_stride + f, g.F_stride,
+                                                  sums + f * C + c * width, width, width, epilogue, beside(tile, tiles));
                     }
-                epilogue.accumulate = true;
-            };
-            if (subs == 1)
-                add_run(0, (end - begin) * g.cols);
-            else
-                spans(g, begin, end, [&](Span span) { add_run(span.tile, (span.last - span.first) * g.wide - (subs - 1)); });
-            if (!dx) continue;
-            for (long line = 0; line < s.C; line += NR<T>) {
-                multiply_back(panel, M, weights, line, g, begin, end);
-                for (long c = line; c < std::min(s.C, line + NR<T>); c += L)
-                    transform_input_back(dx.data, panel + c - line, carry + c / L * carry_size, g, c, begin, end, strip, half);
+                }
             }
-        }
-    });
+        epilogue.accumulate = true;
+    };
+    if (subs == 1) return run(0, (end - begin) * g.cols);
+    spans(g, begin, end, [&](Span span) { run(span.tile, (span.last - span.first) * g.wide - (subs - 1)); });
+}
 
-    // dw = Gᵀ dU G, for L filters and some channels at a time.
+// dw += Gᵀ dU G, where dU is the sum of `pieces` that lie `size` apart, for L filters and some channels at a time.
+template <class T, int m, int subs>
+void transform_weights_back(T* dw, const T* dU, long pieces, long size, const Weights<T, m, subs>& weights, const ConvSizes& s) {
+    constexpr int L = lanes<T>, r = 7 - m, all = subs * subs;
+    const long filters = divide_up(s.F, L) * L, plane = s.C * filters;
     const long taps = s.HH * s.HH, chunk = 32, chunks = divide_up(s.C, chunk);
     share(filters / L * chunks, pieces * size, [&](long piece) {
         const long f = piece / chunks * L, c0 = piece % chunks * chunk, c1 = std::min(s.C, c0 + chunk);
@@ -538,7 +645,7 @@ void backward(const ConvSizes& s, Array<T> dx, Array<T> dw, Array<T> db, Array<c
 #pragma GCC unroll 6
                         for (int p = 0; p < 6; p++) {
                             if (is_zero(subs, p, i) || is_zero(subs, q, j)) continue;
-                            const T* const from = partial + ((6 * p + q) * all + i * subs + j) * plane + panel * s.C + c * width + f - panel;
+                            const T* const from = dU + ((6 * p + q) * all + i * subs + j) * plane + panel * s.C + c * width + f - panel;
                             u[p] = load(from);
                             for (long other = 1; other < pieces; other++) u[p] += load(from + other * size);
                         }
@@ -566,12 +673,99 @@ void backward(const ConvSizes& s, Array<T> dx, Array<T> dw, Array<T> db, Array<c
 #pragma GCC unroll 16
             for (int i = 0; i < L; i++) {
                 if (f + i >= s.F) continue;
-                T* const to = dw.data + ((f + i) * s.C + c0) * taps + k;
+                T* const to = dw + ((f + i) * s.C + c0) * taps + k;
                 const long some = std::min<long>(L, count - k);
                 store_some(to, load_some(to, some) + v[i], some);
             }
         }
     });
+}
+
+// bias[f] += Σ_t of the tiles' sums of dout, which is what the transform is at the point 1.
+template <class T, int m, int subs>
+void add_bias(T* bias, const T* M, const Layout<T, m, subs>& g, long begin, long end) {
+    spans(g, begin, end, [&](Span span) {
+        for (long row = 0; row < span.last - span.first; row++)
+            for (long t = span.tile + row * g.wide; t < span.tile + row * g.wide + g.cols; t++)
+                for (long f = 0; f < g.s.F; f += lanes<T>)
+                    store(bias + f, load(bias + f) + load(M + 7 * g.M_plane + t * g.F_stride + f));
+    });
+}
+
+template <class T, int m, int subs>
+void forward(const ConvSizes& s, Array<T> out, Array<const T> x, Array<const T> w, Array<const T> b, long relu) {
+    const Layout<T, m, subs> g(s, block_tiles<T>(s, forward_bytes));
+    constexpr int L = lanes<T>;
+    Weights<T, m, subs> weights(s, false, nullptr);
+    const long total = s.N * g.rows;
+    if (g.blocks(total) == 1) {
+        // A small image, say: threads share its channels and then the filters, whose U is met once and stays in the second cache.
+        T *const V = scratch<T>(Slot::packed_a, 36 * (g.V_plane + g.M_plane)), *const M = V + 36 * g.V_plane;
+        share(divide_up(s.C, L), g.work(), [&](long piece) {
+            T* const strip = scratch<T>(Slot::tile, g.strip_size() + g.half_size());
+            transform_input(V, x.data, g, 0, total, piece * L, std::min(s.C, (piece + 1) * L), strip, strip + g.strip_size());
+        });
+        share(divide_up(s.F, L), g.work(), [&](long piece) {
+            Weights<T, m, subs> some = weights;
+            some.first = piece * L, some.last = std::min(s.F, some.first + L);
+            some.packed = scratch<T>(Slot::packed_b, some.size());
+            some.transform(w.data);
+            for (long k = 0; k < 36; k++) multiply(M, V, some, g, 0, total, k);
+            T* const strip = scratch<T>(Slot::tile, g.strip_size());
+            transform_output(out.data, M, b.data, relu != 0, g, 0, total, some.first, some.last, strip);
+        });
+        return;
+    }
+    weights.packed = scratch<T>(Slot::packed_a, weights.size());
+    weights.transform(w.data);
+    share(g.blocks(total), g.work(), [&](long block) {
+        const long begin = g.block_begin(total, block), end = g.block_begin(total, block + 1);
+        T* const V = scratch<T>(Slot::tile, 36 * (g.V_plane + g.M_plane) + g.strip_size() + g.half_size());
+        T *const M = V + 36 * g.V_plane, *const strip = M + 36 * g.M_plane, *const half = strip + g.strip_size();
+        transform_input(V, x.data, g, begin, end, 0, s.C, strip, half);
+        for (long k = 0; k < 36; k++) multiply(M, V, weights, g, begin, end, k);
+        transform_output(out.data, M, b.data, relu != 0, g, begin, end, 0, s.F, strip);
+    });
+}
+
+template <class T, int m, int subs>
+void backward(const ConvSizes& s, Array<T> dx, Array<T> dw, Array<T> db, Array<const T> dout, Array<const T> x,
+              Array<const T> w, Array<const T> relu_out) {
+    constexpr int L = lanes<T>, all = subs * subs;
+    const Layout<T, m, subs> g(s, block_tiles<T>(s, backward_bytes));
+    Weights<T, m, subs> weights(s, true, nullptr);
+    if (dx) {
+        weights.packed = scratch<T>(Slot::packed_a, weights.size());
+        weights.transform(w.data);
+    }
+    // A piece is some images; it sums dU and db into its own place.
+    const long filters = divide_up(s.F, L) * L, plane = s.C * filters, size = 36 * all * plane + filters;
+    const long pieces = std::min(s.N, std::clamp(divide_up(s.N * g.rows * g.cols, 256), 2L, 8L));
+    T* const partial = scratch<T>(Slot::partial, pieces * size);
+    share(pieces, g.work(), [&](long piece) {
+        const long first = piece * s.N / pieces * g.rows, last = (piece + 1) * s.N / pieces * g.rows;
+        const long carry_size = divide_up(s.C, L) * L * g.overlap * g.pitch;
+        T* const V = scratch<T>(Slot::tile, 36 * (g.V_plane + g.M_plane) + g.strip_size() + g.half_size() + carry_size);
+        T *const M = V + 36 * g.V_plane + (subs - 1) * g.F_stride, *const strip = V + 36 * (g.V_plane + g.M_plane);
+        T *const half = strip + g.strip_size(), *const carry = half + g.half_size();
+        T *const dU = partial + piece * size, *const bias = dU + 36 * all * plane;
+        fill_zero(bias, filters);
+        if (subs > 1)  // the tile before the first one
+            for (int k = 0; k < 36; k++) fill_zero(M + k * g.M_plane - g.F_stride, g.F_stride);
+        for (long block = 0; block < g.blocks(last - first); block++) {
+            const long begin = first + g.block_begin(last - first, block), end = first + g.block_begin(last - first, block + 1);
+            transform_input(V, x.data, g, begin, end, 0, s.C, strip, half);
+            transform_upstream(M, dout.data, relu_out.data, g, begin, end, strip, half);
+            add_bias(bias, M, g, begin, end);
+            for (long k = 0; k < 36; k++) {
+                multiply_weights(dU, V, M, g, begin, end, k, block > 0);
+                if (dx) multiply_back(V, M, weights, g, begin, end, k);  // in the place of V, which is done with
+            }
+            if (dx) transform_input_back(dx.data, V, carry, g, begin, end, strip, half);
+        }
+    });
+
+    transform_weights_back(dw.data, partial, pieces, size, weights, s);
     if (db)
         for (long piece = 0; piece < pieces; piece++)
             for (long f = 0; f < s.F; f++) db[f] += partial[piece * size + 36 * all * plane + f];

@@ -6,6 +6,9 @@
 //     y = Aᵀ [(G g) ⊙ (Bᵀ d)],       in two dimensions     Y = Aᵀ [(G g Gᵀ) ⊙ (Bᵀ d B)] A.
 //
 // Each function works lane by lane on vectors.  Going back takes the transposed matrices, A, B and Gᵀ.
+//
+// At the edge of an image a tile may have one output less.  Then five points are enough, and -2 is left out: the last output
+// and product 4 are.  At the other points G is the same, and A with a zero for product 4; B is another matrix.
 #pragma once
 #include <type_traits>
 
@@ -35,6 +38,27 @@ inline void input_back(const V (&g)[6], V (&o)[6]) {
     o[3] = -difference - difference2 - 5 * g[5];
     o[4] = g[0] + sum + sum2;
     o[5] = g[5];
+}
+
+// Bᵀ d and B g of a tile with one output less; o[4] and d[5], or g[4] and o[5], are not there.
+template <class V>
+inline void shorter_input(const V (&d)[6], V (&o)[6]) {
+    const V odd = d[3] - d[1], even = d[2] - d[0];
+    o[0] = 2 * odd - 4 * even;
+    o[1] = 3 * (d[3] - d[2] - 2 * d[1]);
+    o[2] = d[3] - 3 * d[2] + 2 * d[1];
+    o[3] = 4 * odd;
+    o[5] = (d[4] - d[2]) - 2 * odd;
+}
+
+template <class V>
+inline void shorter_input_back(const V (&g)[6], V (&o)[6]) {
+    const V odd = 2 * (g[0] - g[5]) + 3 * g[1] + 4 * g[3] + g[2];
+    o[0] = 4 * g[0];
+    o[1] = 3 * (g[2] - g[1]) - odd;
+    o[2] = -4 * g[0] - 3 * (g[1] + g[2]) - g[5];
+    o[3] = odd;
+    o[4] = g[5];
 }
 
 // Aᵀ m
