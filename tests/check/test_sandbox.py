@@ -170,6 +170,7 @@ def test_a_file_that_cannot_be_imported(tmp_path):
     assert "ZeroDivisionError" in report.findings[0].message
     (report,) = examine(write(tmp_path, "def f(:\n    pass\n", "broken.py"))
     assert "SyntaxError" in report.findings[0].message
+    assert (report.findings[0].line, report.findings[0].code) == (1, "def f(:")  # not that of Python's importer
 
 
 def test_what_is_printed_below_python_does_not_break_the_channel(tmp_path):

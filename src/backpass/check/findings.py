@@ -9,7 +9,9 @@ from backpass.check.report import Finding, Report
 
 
 def user_line(error: BaseException, program: Program | None = None) -> tuple[str, int, str, str]:
-    """Path, line, function and code of the innermost frame that is the user's."""
+    """Path, line, function and code of the innermost frame that is the user's; for code that cannot be read, of its fault."""
+    if isinstance(error, SyntaxError) and error.filename:
+        return relative_path(error.filename), error.lineno or 0, "<module>", (error.text or "").strip()
     frames = traceback.extract_tb(error.__traceback__)
     own = "backpass" + "/check/"
     chosen = None
