@@ -445,7 +445,9 @@ class Trainer:
         sign = -1 if self.monitor.endswith("loss") else 1
         if not run.best or sign * row[self.monitor] > sign * run.best[self.monitor]:
             run.best = row
-            self.best_params, self.best_state = self.model.params.copy(), self.model.state.copy()
+            if not len(self.best_params):
+                self.best_params, self.best_state = np.empty_like(self.model.params), np.empty_like(self.model.state)
+            self.best_params[...], self.best_state[...] = self.model.params, self.model.state
         elif self.patience and run.epoch - run.best["epoch"] >= self.patience:
             run.stop(f"{self.monitor} has not improved for {self.patience} epochs")
 

@@ -24,6 +24,8 @@ SIZES = [
     (257, 10, 130),
     (29, 20, 40),  # a vector of columns and a quarter of one, a half
     (15, 56, 8),
+    (9, 18, 12),  # two vectors and a part of a quarter, of SSE; of AVX and AVX-512 the next ones
+    (15, 35, 40),
     (31, 36, 1024),  # rows whose places in the cache clash, read in place
 ]
 # The last four copy panels of B while those before them are computed, and A: rows side by side, rows that clash, and over

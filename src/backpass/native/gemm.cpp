@@ -48,13 +48,15 @@ struct Cut {
 template <class T>
 Cut blocks_of(long k) { return {k, std::max(1L, divide_up(k, block_k<T>))}; }
 
-// Columns cut into panels of B: NR each, and what is left in one, or two if a vector and a part of one hold it.
+// Columns cut into panels of B: NR each, and what is left in one, or two if a vector and a part of one hold it.  A quarter of
+// a vector goes with the panel before it.
 template <class T>
 struct Panels {
     long n, whole, count;
     explicit Panels(long n) : n(n), whole(n / NR<T>) {
         const long left = n % NR<T>;
-        count = whole + (left > 0) + (left > lanes<T> && left - lanes<T> <= half_lanes<T> && half_lanes<T> < lanes<T>);
+        const bool wide = whole > 0 && left <= quarter_lanes<T>;
+        count = whole + (left > 0 && !wide) + (left > lanes<T> && left - lanes<T> <= half_lanes<T> && half_lanes<T> < lanes<T>);
     }
     long begin(long j) const { return j == count ? n : j <= whole ? j * NR<T> : whole * NR<T> + lanes<T>; }
     long size(long j) const { return begin(j + 1) - begin(j); }
@@ -106,7 +108,7 @@ struct PanelOfB {
 // A piece of C: its panels of A times its panels of B over k from k_begin on.
 template <class T>
 void compute(const Product<T>& x, long piece, Cut blocks, long k_begin) {
-    constexpr long line = 64 / sizeof(T);
+    constexpr long line = 64 / sizeof(T), widest = NR<T> + lanes<T>;  // panel of B
     const long p = piece / x.column_pieces.count, q = piece % x.column_pieces.count, first_row = x.row_pieces.begin(p);
     const Cut heights(x.row_pieces.size(p), divide_up(x.row_pieces.size(p), x.height));  // of the panels of A
     const Panels<T> panels(x.n);
@@ -114,9 +116,10 @@ void compute(const Product<T>& x, long piece, Cut blocks, long k_begin) {
     const bool along_k = x.a.along_k() && !x.copy_a;
     const auto panel_of_b = [&](long step) {
         const long block = step / across, j = first + step % across, k0 = k_begin + blocks.begin(block);
-        const long column = panels.begin(j), count = panels.size(j), width = count > lanes<T> ? NR<T> : lanes<T>;
+        const long column = panels.begin(j), count = panels.size(j), width = divide_up(count, lanes<T>) * lanes<T>;
         const bool few = !along_k && pays_narrow<T>(heights.shorter, count);
-        const bool fills = few || count == width || count == half_lanes<T> || count == quarter_lanes<T>;
+        const bool fills = few || count == width || count == half_lanes<T> || count == quarter_lanes<T> ||
+                           count == NR<T> + quarter_lanes<T>;
         return PanelOfB<T>{block, k0, blocks.size(block), column, count, width, few, x.copy_b || !fills, x.b.at(column, k0)};
     };
     const auto pack = [&](T* to, const PanelOfB<T>& panel, long begin, long end) {
@@ -127,8 +130,8 @@ void compute(const Product<T>& x, long piece, Cut blocks, long k_begin) {
     // A copied panel of A, with room for the vector that packing may write past its end.
     const long place = divide_up(heights.largest() * blocks.largest() + 2 * lanes<T>, lanes<T>) * lanes<T>;
     T* const own_a = x.copy_a ? scratch<T>(Slot::panel_a, heights.count * place) : nullptr;
-    T* own_b = scratch<T>(Slot::panel_b, 2 * NR<T> * blocks.largest());
-    T* next_b = own_b + NR<T> * blocks.largest();
+    T* own_b = scratch<T>(Slot::panel_b, 2 * widest * blocks.largest());
+    T* next_b = own_b + widest * blocks.largest();
     const long steps = blocks.count * across;
     PanelOfB<T> panel = panel_of_b(0);
     if (panel.packed) pack(own_b, panel, 0, panel.depth);
@@ -140,7 +143,7 @@ void compute(const Product<T>& x, long piece, Cut blocks, long k_begin) {
         // While a tile is computed: rows to copy evenly, others with a few of the tiles.
         const long tiles = copying ? heights.count : std::min(heights.count, 4L);
         const long share = divide_up(divide_up(work, tiles), grain) * grain;
-        const long lines = divide_up(NR<T>, line) + (reinterpret_cast<std::uintptr_t>(next.source) % 64 > 0);
+        const long lines = divide_up(next.count, line) + (reinterpret_cast<std::uintptr_t>(next.source) % 64 > 0);
         const T* const b = panel.packed ? own_b : panel.source;
         const long b_step = panel.packed ? panel.width : x.b.k_stride;
         for (long i = 0; i < heights.count; i++) {
@@ -174,8 +177,17 @@ void compute(const Product<T>& x, long piece, Cut blocks, long k_begin) {
                     beside.wait = std::max(0L, copy_behind - begin);
                 }
             }
-            const Tile<T> tile = along_k ? tile_of<T, true>(height, panel.count) : tile_of<T>(height, panel.count);
-            tile(panel.depth, a, a_step, b, b_step, c, x.ldc, panel.count, epilogue, beside);
+            if (panel.count > NR<T>) {
+                const long upper = height > wide_rows ? divide_up(height, 2) : height, lower = height - upper;
+                wide_tile_of<T>(upper, along_k)(panel.depth, a, a_step, b, b_step, c, x.ldc, panel.count, epilogue, beside);
+                if (epilogue.row_bias) epilogue.row_bias += upper;
+                if (lower > 0)
+                    wide_tile_of<T>(lower, along_k)(panel.depth, a + upper * (along_k ? a_step : 1), a_step, b, b_step,
+                                                    c + upper * x.ldc, x.ldc, panel.count, epilogue);
+            } else {
+                const Tile<T> tile = along_k ? tile_of<T, true>(height, panel.count) : tile_of<T>(height, panel.count);
+                tile(panel.depth, a, a_step, b, b_step, c, x.ldc, panel.count, epilogue, beside);
+            }
             if (next.packed && !copying) pack(next_b, next, begin, end);
         }
         std::swap(own_b, next_b);

@@ -51,16 +51,26 @@ struct Beside {
     }
 };
 
+// The first lanes of a vector as a narrower one.
+template <class Narrow, class V>
+inline Narrow first_lanes(const V& v) {
+    Narrow narrow;
+    __builtin_memcpy(&narrow, &v, sizeof narrow);
+    return narrow;
+}
+
 // C (rows, columns) = epilogue(A (rows, k) B (k, columns)), columns in the last vector or filling it.
 // A[r, p] is a[r * a_step + p] when `along_k`, else a[p * a_step + r] (packed: a_step = rows).
 // B[p, :] is at b + p * b_step, `vectors` times `width` of it readable (packed: b_step = vectors * lanes).
 // A few columns take less time in a vector of `width` < lanes: processors that have two units of half the width for a
-// wide one do two at a time.
-template <class T, int rows, int vectors, int width, bool along_k>
+// wide one do two at a time.  `more` columns behind whole vectors go along in a last vector of that width.
+template <class T, int rows, int vectors, int width, bool along_k, int more = 0>
 void tile(long k, const T* a, long a_step, const T* b, long b_step, T* c, long ldc, long columns,
           const Epilogue<T>& epilogue, Beside<T> beside) {
     constexpr int L = lanes<T>;
+    constexpr int all = vectors + (more > 0);
     using V = typename VectorOf<T, width * sizeof(T)>::type;
+    using Last = typename VectorOf<T, (more ? more : width) * sizeof(T)>::type;
     // The tile of C is fetched in time to be there when it is added to, and not long before.
     long length = k, each = 0, row_of_c = 0, each_of_c = k > 2 * rows ? rows : 0;
     if (beside.rows > 0) {
@@ -71,6 +81,7 @@ void tile(long k, const T* a, long a_step, const T* b, long b_step, T* c, long l
         row_of_c = std::min(0L, rows + 2 - stretches);
     }
     V sums[rows][vectors] = {};
+    [[maybe_unused]] Last last_sums[rows] = {};
     for (long left = k; left > 0;) {
         for (long i = 0; i < each_of_c; i++, row_of_c++) {
             if (row_of_c < 0 || row_of_c >= rows) continue;
@@ -84,32 +95,37 @@ void tile(long k, const T* a, long a_step, const T* b, long b_step, T* c, long l
             V row[vectors];
 #pragma GCC unroll 2
             for (int v = 0; v < vectors; v++) __builtin_memcpy(&row[v], b + v * width, sizeof(V));
+            [[maybe_unused]] Last last_of_row;
+            if constexpr (more > 0) __builtin_memcpy(&last_of_row, b + vectors * width, sizeof(Last));
 #pragma GCC unroll 16
             for (int r = 0; r < rows; r++) {
                 const V value = (along_k ? a[r * a_step] : a[r]) - V{};  // broadcast
 #pragma GCC unroll 2
                 for (int v = 0; v < vectors; v++) sums[r][v] += value * row[v];
+                if constexpr (more > 0) last_sums[r] += first_lanes<Last>(value) * last_of_row;
             }
             a += along_k ? 1 : a_step;
             b += b_step;
         }
     }
-    Vec<T> sum[rows][vectors] = {};
+    Vec<T> sum[rows][all] = {};
 #pragma GCC unroll 16
-    for (int r = 0; r < rows; r++)
+    for (int r = 0; r < rows; r++) {
 #pragma GCC unroll 2
         for (int v = 0; v < vectors; v++) __builtin_memcpy(&sum[r][v], &sums[r][v], sizeof(V));
-    const long last = columns - (vectors - 1) * L;  // columns in the last vector
-    const auto count = [&](int v) { return v < vectors - 1 ? L : last; };
+        if constexpr (more > 0) __builtin_memcpy(&sum[r][vectors], &last_sums[r], sizeof(Last));
+    }
+    const long last = columns - (all - 1) * L;  // columns in the last vector
+    const auto count = [&](int v) { return v < all - 1 ? L : last; };
     if (epilogue.accumulate) {
 #pragma GCC unroll 16
         for (int r = 0; r < rows; r++)
-#pragma GCC unroll 2
-            for (int v = 0; v < vectors; v++) sum[r][v] += load_some(c + r * ldc + v * L, count(v));
+#pragma GCC unroll 4
+            for (int v = 0; v < all; v++) sum[r][v] += load_some(c + r * ldc + v * L, count(v));
     }
     if (epilogue.bias) {
-#pragma GCC unroll 2
-        for (int v = 0; v < vectors; v++) {
+#pragma GCC unroll 4
+        for (int v = 0; v < all; v++) {
             const Vec<T> bias = load_some(epilogue.bias + v * L, count(v));
 #pragma GCC unroll 16
             for (int r = 0; r < rows; r++) sum[r][v] += bias;
@@ -118,19 +134,19 @@ void tile(long k, const T* a, long a_step, const T* b, long b_step, T* c, long l
     if (epilogue.row_bias) {
 #pragma GCC unroll 16
         for (int r = 0; r < rows; r++)
-#pragma GCC unroll 2
-            for (int v = 0; v < vectors; v++) sum[r][v] += broadcast(epilogue.row_bias[r]);
+#pragma GCC unroll 4
+            for (int v = 0; v < all; v++) sum[r][v] += broadcast(epilogue.row_bias[r]);
     }
     if (epilogue.relu) {
 #pragma GCC unroll 16
         for (int r = 0; r < rows; r++)
-#pragma GCC unroll 2
-            for (int v = 0; v < vectors; v++) sum[r][v] = sum[r][v] < 0 ? Vec<T>{} : sum[r][v];  // a NaN stays one
+#pragma GCC unroll 4
+            for (int v = 0; v < all; v++) sum[r][v] = sum[r][v] < 0 ? Vec<T>{} : sum[r][v];  // a NaN stays one
     }
 #pragma GCC unroll 16
     for (int r = 0; r < rows; r++)
-#pragma GCC unroll 2
-        for (int v = 0; v < vectors; v++) store_some(c + r * ldc + v * L, sum[r][v], count(v));
+#pragma GCC unroll 4
+        for (int v = 0; v < all; v++) store_some(c + r * ldc + v * L, sum[r][v], count(v));
 }
 
 template <class T>
@@ -158,6 +174,18 @@ inline Tile<T> tile_of(long rows, long columns) {
               tile<T, r + 1, 1, lanes<T>, along_k>, tile<T, r + 1, 2, lanes<T>, along_k>}...}};
     }(std::make_integer_sequence<int, MR>{});
     return {kernels[rows - 1][(columns > quarter_lanes<T>) + (columns > half_lanes<T>) + (columns > lanes<T>)]};
+}
+
+// The kernel for NR columns and a quarter of a vector more, which are not worth tiles of their own: for up to `wide_rows` rows,
+// as registers allow.
+inline constexpr int wide_rows = (MR + 1) / 2;
+template <class T>
+inline Tile<T> wide_tile_of(long rows, bool along_k) {
+    static constexpr auto kernels = []<int... r>(std::integer_sequence<int, r...>) {
+        return std::array<std::array<decltype(Tile<T>::kernel), 2>, wide_rows>{
+            {{tile<T, r + 1, 2, lanes<T>, false, quarter_lanes<T>>, tile<T, r + 1, 2, lanes<T>, true, quarter_lanes<T>>}...}};
+    }(std::make_integer_sequence<int, wide_rows>{});
+    return {kernels[rows - 1][along_k]};
 }
 
 // The kernel for packed panels.
