@@ -41,7 +41,7 @@
 #include "parallel.hpp"
 
 #define WINOGRAD_RULES \
-    ", HH > 2, HH <= 7, WW = HH, stride_y = 1, stride_x = 1, dilation_y = 1, dilation_x = 1"
+    ", HH > 2, HH <= 7, WW = HH, stride_y = 1, stride_x = 1, dilation_y = 1, dilation_x = 1, OH + HH > H + top, OW + WW > W + left"
 
 namespace backpass {
 namespace {
