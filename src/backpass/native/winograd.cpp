@@ -452,19 +452,23 @@ struct Weights {
 
     Weights(const ConvSizes& s, bool turned, T* packed)
         : s(s), turned(turned), first(0), last(turned ? s.C : s.F), depth(turned ? s.F : s.C), packed(packed) {}
-    long size() const { return divide_up(last - first, lanes<T>) * lanes<T> * 36 * all * depth; }
-    // Whether filter i has a tap of its own at its place y: the first ones end where the next one begins.
-    bool has_tap(int i, int y) const { return (i == subs - 1 || y < m) && m * i + y < s.HH; }
+    long size() const { return divide_up(last - first, NR<T>) * 36 * plane(NR<T>); }
+    // Whether filter i of a kernel of so many taps has one of its own at its place y: the first ones end where the next one begins.
+    static bool has_tap(long taps, int i, int y) { return subs == 1 || ((i == subs - 1 || y < m) && m * i + y < taps); }
     // The last panel is one vector wide if that is enough.
     long width(long line) const { return last - line > lanes<T> ? NR<T> : lanes<T>; }
-    const T* panel(long line, long plane) const { return packed + ((line - first) * 36 + plane * width(line)) * all * depth; }
+    // From s to s in a panel: with 256 channels, say, all 36 would else lie in the same few sets of the caches.
+    long plane(long width) const { return odd_vectors<T>(all * depth * width); }
+    T* panel(long line, long s) const { return packed + (line - first) / NR<T> * 36 * plane(NR<T>) + s * plane(width(line)); }
 
     void transform(const T* w) const {
         constexpr int L = lanes<T>;
-        const long taps = s.HH * s.HH, chunk = 32, chunks = divide_up(depth, chunk), groups = divide_up(last - first, L);
+        const long chunk = 32, chunks = divide_up(depth, chunk), groups = divide_up(last - first, L);
         share(groups * chunks, 64 * (last - first) * depth, [&](long piece) {
             const long line = first + piece / chunks * L, k0 = piece % chunks * chunk, k1 = std::min(depth, k0 + chunk);
             const long some = std::min<long>(L, last - line), panel_line = line - (line - first) % NR<T>, step = width(panel_line);
+            const long size = s.HH, taps = size * size, from_s = plane(step), from_sub = depth * step;
+            T* const to_line = panel(panel_line, 0) + line - panel_line;
             T* const kernels = scratch<T>(Slot::panel_a, (chunk * taps + 1) * L);  // (k, tap, line)
             const long line_stride = turned ? taps : s.C * taps, k_stride = turned ? s.C * taps : taps;
             const T* const from = w + line * line_stride + k0 * k_stride;
@@ -482,18 +486,18 @@ struct Weights {
                             Vec<T> g[r], o[6];
 #pragma GCC unroll 5
                             for (int y = 0; y < r; y++)
-                                g[y] = has_tap(i, y) && has_tap(j, x) ? load(kernel + ((m * i + y) * s.HH + m * j + x) * L) : Vec<T>{};
+                                g[y] = has_tap(size, i, y) && has_tap(size, j, x) ? load(kernel + ((m * i + y) * size + m * j + x) * L) : Vec<T>{};
                             winograd::filter(g, o);
 #pragma GCC unroll 6
                             for (int p = 0; p < 6; p++) half[p][x] = o[p];
                         }
-                        T* const to = packed + ((panel_line - first) * 36 * all + (i * subs + j) * step) * depth + k * step + line - panel_line;
+                        T* const to = to_line + (i * subs + j) * from_sub + k * step;
 #pragma GCC unroll 6
                         for (int p = 0; p < 6; p++) {
                             Vec<T> o[6];
                             winograd::filter(half[p], o);
 #pragma GCC unroll 6
-                            for (int q = 0; q < 6; q++) store(to + (6 * p + q) * all * depth * step, o[q]);
+                            for (int q = 0; q < 6; q++) store(to + (6 * p + q) * from_s, o[q]);
                         }
                     }
         });
@@ -667,7 +671,7 @@ void transform_weights_back(T* dw, const T* dU, long pieces, long size, const We
                         winograd::filter_back(half[y], o);
 #pragma GCC unroll 5
                         for (int x = 0; x < r; x++)
-                            if (weights.has_tap(i, y) && weights.has_tap(j, x))
+                            if (weights.has_tap(s.HH, i, y) && weights.has_tap(s.HH, j, x))
                                 store(kernel + ((m * i + y) * s.HH + m * j + x) * L, o[x]);
                     }
                 }
