@@ -15,6 +15,7 @@ import numpy as np
 from backpass.check.edits import Slot, parse, set_edit, stored_names
 from backpass.check.instrument import Program
 from backpass.check.locate import Truth, Verdict
+from backpass.check.nested import stems
 from backpass.check.recorder import is_real
 from backpass.check.repair import Repair, search
 
@@ -80,12 +81,14 @@ def _definition_of(definition: ast.FunctionDef, name: str, line: int) -> ast.Ass
 def _has_counterpart(truth: Truth, verdicts: list[Verdict], path: str, line: int, name: str) -> bool:
     """Whether a value is right as the derivative of a value of the forward, or does not carry the upstream gradient.
 
-    It may be that of `-z`, where the forward has no `z` but `np.exp(-z)`.  The derivative along some uses of a variable
+    A `dz` may be that of `-z`, where the forward has no `z` but `np.exp(-z)`.  The derivative along some uses of a variable
     does not count: another use may have been forgotten there.
     """
     here = [v for v in verdicts if (v.site.path, v.site.line, v.site.name) == (path, line, name)]
     right = [v for v in here if v.status == "right"]
-    if any(is_real(v.events[-1].value) and truth.match(-np.asarray(v.events[-1].value)) is not None for v in here):
+    of_its_own = {n.name.lower().replace("_", "") for n in truth.nodes}.isdisjoint(stems(name))
+    values = [v.events[-1].value for v in here]
+    if of_its_own and any(is_real(value) and truth.match(-np.asarray(value)) is not None for value in values):
         return True
     return not here or any(v.node is None or v.node.kind in ("assign", "after", "argument") for v in right)
 
