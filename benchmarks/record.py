@@ -24,7 +24,8 @@ def write_page(folder: Path) -> str:
     page = folder.parent / "RESULTS.md"
     newest = list(days)[-1]
     lines = [HEAD, f"## {newest}", "", markdown(days[newest]).replace("\n## ", "\n### ")]
-    lines += [f"![ratios](results/{picture.name})" for picture in sorted(folder.glob(f"{newest}-*.png"))]
+    pictures = {picture.stem.removeprefix(f"{newest}-"): picture for picture in folder.glob(f"{newest}-*.png")}
+    lines += [f"![{name}](results/{pictures[name].name})" for name in sorted(pictures)]
     lines += [
         "",
         "## The targets, day by day",

@@ -192,6 +192,29 @@ def test_every_fusion_equals_its_layers(layers, shape, dtype):
 
 
 @needs_kernels
+@pytest.mark.parametrize(
+    ("conv", "pool", "shape", "computed"),
+    [
+        (bp.Conv(24, 3), bp.MaxPool(2), (16, 15, 7), (14, 6)),
+        (bp.Conv(24, 3), bp.MaxPool(2), (16, 8, 7), (8, 6)),
+        (bp.Conv(24, 5), bp.MaxPool(3), (16, 17, 16), (15, 15)),
+        (bp.Conv(24, 7), bp.MaxPool(3, stride=4, padding=1), (16, 19, 18), (18, 18)),
+        (bp.Conv(24, 3), bp.MaxPool(3), (16, 17, 16), (17, 16)),  # two rows left out would leave a row of inputs out
+        (bp.Conv(16, 3, padding=0), bp.MaxPool(2), (16, 9, 8), (7, 6)),
+        (bp.Conv(24, 3, algorithm="direct"), bp.MaxPool(2), (16, 15, 7), (15, 7)),
+    ],
+)
+def test_a_convolution_leaves_out_what_the_pooling_behind_it_never_reads(conv, pool, shape, computed):
+    layers = [conv, pool, bp.Conv(8, 3), bp.Flatten(), bp.Affine(3)]
+    fast, slow = (bp.Model(layers, shape, dtype="float64", kernels=kernels) for kernels in (True, False))
+    rng = np.random.default_rng(0)
+    x, dscores = rng.standard_normal((5, *shape)), rng.standard_normal((5, 3))
+    assert fast.plan(5).outs[0].shape[2:] == computed
+    assert_close(step(fast, x, dscores), step(slow, x, dscores), 1e-12)
+    assert fast.inspection_plan(5).outs[0].shape == slow.inspection_plan(5).outs[0].shape
+
+
+@needs_kernels
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 def test_training_has_the_same_bits_for_any_number_of_threads(dtype):
     x = np.random.default_rng(0).standard_normal((300, 130))

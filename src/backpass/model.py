@@ -28,6 +28,7 @@ from .layers.fusion import (
     bind_infer,
     infer_scratch,
     infer_units_of,
+    leave_out_unread,
     unit_in_place,
     unit_overwrites,
     unit_reads,
@@ -399,6 +400,8 @@ class Model:
                 layer.check_batch(shape)
             except ShapeError as error:
                 raise ShapeError(self._located(i, str(error))) from None
+        if fuse and self.kernels:
+            declared = leave_out_unread(self.layers, shapes, declared)
         units = units_of(self.layers, fuse=fuse and self.kernels)
         views = [u.fusion is None and self.layers[u.first].is_view(training=True) for u in units]
 
@@ -541,6 +544,8 @@ class Model:
         if batch in self._infer_plans:
             return self._infer_plans[batch]
         shapes, declared = zip(*self._declare(batch), strict=True)
+        if self.kernels:
+            declared = leave_out_unread(self.layers, shapes, declared)
         units = infer_units_of(self.layers, fuse=self.kernels)
         wanted = [Wanted(shapes[0], self.dtype, 0, 0)]
         at: list[int] = [0]

@@ -1,6 +1,9 @@
 """What a user sees: the report of a check, its forms, and the limits of what it claims."""
 
+import ast
 import json
+import time
+from collections import Counter
 from html.parser import HTMLParser
 
 import numpy as np
@@ -8,7 +11,8 @@ import pytest
 
 from backpass import errors
 from backpass.check import Report, check, check_optimizer, numeric
-from backpass.check.subject import stems
+from backpass.check.instrument import Program
+from backpass.check.subject import Layer, stems
 from backpass.testing import assert_gradients, assert_update_rule
 
 
@@ -533,3 +537,70 @@ def test_the_line_that_makes_a_wrong_value_is_blamed_rather_than_the_one_that_us
 
     report = check(norm_of_rows_forward, norm_of_rows_backward, (np.random.default_rng(0).uniform(1, 2, (4, 3)),))
     assert report.findings[0].code.startswith("ds =")
+
+
+def conv_forward(x, w, b, conv_param):
+    s, p = conv_param["stride"], conv_param["pad"]
+    xp = np.pad(x, ((0, 0), (0, 0), (p, p), (p, p)))
+    N, _, H, W = xp.shape
+    F, _, h, v = w.shape
+    out = np.zeros((N, F, 1 + (H - h) // s, 1 + (W - v) // s))
+    for n, f, i, j in np.ndindex(out.shape):
+        out[n, f, i, j] = np.sum(xp[n, :, i * s : i * s + h, j * s : j * s + v] * w[f]) + b[f]
+    return out, (x, w, b, conv_param)
+
+
+def conv_backward(dout, cache):
+    x, w, b, conv_param = cache
+    s, p = conv_param["stride"], conv_param["pad"]
+    xp = np.pad(x, ((0, 0), (0, 0), (p, p), (p, p)))
+    dxp, dw, db = np.zeros(xp.shape), np.zeros(w.shape), np.zeros(b.shape)
+    h, v = w.shape[2:]
+    for n, f, i, j in np.ndindex(dout.shape):
+        db[f] += dout[n, f, i, j]
+        dw[f] += xp[n, :, i * s : i * s + h, j * s : j * s + v]  # the slip: the upstream gradient is not used
+        dxp[n, :, i * s : i * s + h, j * s : j * s + v] += dout[n, f, i, j] * w[f]
+    return dxp[:, :, p : p + x.shape[2], p : p + x.shape[3]], dw, db
+
+
+def _runs_of(monkeypatch, speed):
+    """Check the naive convolution by a clock that goes as much too fast or slow; return the runs made and the report."""
+    clock, runs = time.thread_time, Counter()
+    monkeypatch.setattr(time, "thread_time", lambda: speed * clock())
+    for name in ("run_forward", "call_backward"):
+        method = getattr(Layer, name)
+
+        def counted(self, *arguments, name=name, method=method):
+            runs[name] += 1
+            return method(self, *arguments)
+
+        monkeypatch.setattr(Layer, name, counted)
+    report = check(conv_forward, conv_backward)
+    monkeypatch.undo()
+    return runs, report
+
+
+def test_what_is_done_does_not_depend_on_how_fast_the_machine_is(monkeypatch):
+    runs, report = _runs_of(monkeypatch, speed=1e-3)
+    again, other = _runs_of(monkeypatch, speed=0.5)
+    assert again == runs
+    assert [f.message for f in other.findings] == [f.message for f in report.findings]
+    assert report.findings[0].cause == "upstream_missing"
+    assert "* dout[n, f, i, j]" in report.findings[0].fix
+    assert 200 < runs["run_forward"] < 600  # some hundred runs of a slow function are all that five seconds hold
+    assert 100 < runs["call_backward"] < 900
+
+
+def test_no_factor_is_tried_on_a_shape(monkeypatch):
+    """`w.shape * 4` is a shape, but of an array that takes seconds to fill."""
+    written = []
+    compiled = Program.compile_definition
+
+    def listed(self, function, node):
+        written.append(ast.unparse(node))
+        return compiled(self, function, node)
+
+    monkeypatch.setattr(Program, "compile_definition", listed)
+    check(conv_forward, conv_backward)
+    assert len(written) > 100
+    assert not [text for text in written if ".shape *" in text]

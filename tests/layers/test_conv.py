@@ -39,6 +39,8 @@ MORE_CASES = [
     (bp.Conv(70, 3, algorithm="winograd"), (20, 33, 4, 5)),
     (bp.Conv(16, 3, algorithm="winograd", padding=0), (2, 16, 70, 41)),
     (bp.Conv(130, 3, algorithm="winograd"), (2, 140, 8, 8)),
+    (bp.Conv(160, 3, algorithm="winograd"), (3, 170, 30, 33)),  # threads share planes; blocks of parts of images
+    (bp.Conv(170, 5, algorithm="winograd"), (3, 165, 9, 5)),
     (bp.Conv(20, 3, algorithm="winograd"), (40, 18, 7, 11)),  # tiles of 4 and of 3 outputs, blocks of many images
     (bp.Conv(20, 3, algorithm="winograd"), (3, 18, 63, 31)),  # blocks of parts of images
     (bp.Conv(20, 4, algorithm="winograd"), (40, 18, 8, 11)),  # tiles of 3 and of 2 outputs

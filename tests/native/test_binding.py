@@ -304,6 +304,11 @@ def test_threads_variable():
     assert found.stdout.split()[2] == "3", found.stderr
 
 
+def test_an_empty_variable_counts_as_none():
+    found = python(TRAIN, BACKPASS_THREADS="", BACKPASS_ISA="")
+    assert found.stdout.split()[0] == bp.native.isa, found.stderr
+
+
 IMPORTED = """
 import sys, backpass
 late = ["hashlib", "json", "matplotlib", "PIL", "rich", "typer", "urllib.request"]

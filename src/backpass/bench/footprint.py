@@ -5,11 +5,11 @@ Each figure is of a fresh process.  Memory is measured on random pictures: its a
 
 from __future__ import annotations
 
+import functools
 import os
 import statistics
 import subprocess
 import sys
-import tempfile
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -147,17 +147,20 @@ def import_ms(peer: str) -> float:
         raise LookupError(peer)
 
     module = "sklearn.neural_network" if peer == "sklearn" else peer
-    with tempfile.TemporaryDirectory() as folder:
-        # An empty value counts as none: whoever forbids bytecode would have every module compiled at each import.
-        bytecode = {"PYTHONPYCACHEPREFIX": folder, "PYTHONDONTWRITEBYTECODE": ""}
+    _compile(module)
+    return _import_s(module) * 1e3 - _import_s("numpy") * 1e3
 
-        def milliseconds(module: str) -> float:
-            start = time.perf_counter()
-            _program(f"import {module}", **bytecode)
-            return 1e3 * (time.perf_counter() - start)
 
-        milliseconds(module)  # compiles
-        return statistics.median([milliseconds(module) - milliseconds("numpy") for _ in range(3)])
+@functools.cache
+def _compile(module: str) -> None:
+    """Import a module once, so that its bytecode is there; without, every import would compile it."""
+    _import_s(module)
+
+
+def _import_s(module: str) -> float:
+    start = time.perf_counter()
+    _program(f"import {module}", PYTHONDONTWRITEBYTECODE="")  # an empty value counts as none
+    return time.perf_counter() - start
 
 
 def installed_MB(peer: str) -> float:

@@ -142,5 +142,5 @@ GROUP = Group(
     same=layer_case.SAME,
     work=work,
     full_sides=(f"{COPY}@1",),
-    quick=("ReLU forward", "Conv forward", "SpatialBatchNorm backward"),
+    quick=("Conv forward",),
 )

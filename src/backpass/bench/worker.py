@@ -24,7 +24,7 @@ from ..layers.base import Array
 from .group import Side, Unsuitable, cores, load_group
 
 BLOCK_S = 0.005
-LONG_S = 1.0  # a step that takes so long needs no warm-up and no repeats in a round
+LONG = 10  # times the seconds asked for: a step that takes so long needs no warm-up and no repeats in a round
 WARM_UP = 0.3  # of the time that is measured
 PERIOD = 1024
 DIRECTIONS = 256
@@ -92,7 +92,7 @@ def time_step(step: Callable[[], object], seconds: float) -> list[float]:
     clock = time.perf_counter
     start, calls = clock(), 0
     step()
-    if (each := clock() - start) > LONG_S:
+    if (each := clock() - start) > LONG * seconds:
         return [each]
     while calls < 1 or clock() - start < WARM_UP * seconds:
         step()
@@ -101,7 +101,7 @@ def time_step(step: Callable[[], object], seconds: float) -> list[float]:
     per_block = max(1, round(BLOCK_S / each))
     blocks: list[float] = []
     begin = clock()
-    while not blocks or (clock() - begin < seconds or (len(blocks) < 3 and each < 10 * seconds)):
+    while clock() - begin < seconds or len(blocks) < 3:
         start = clock()
         for _ in range(per_block):
             step()

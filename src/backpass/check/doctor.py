@@ -5,7 +5,6 @@ from __future__ import annotations
 import ast
 import contextlib
 import re
-import time
 import traceback
 from collections.abc import Callable
 from functools import partial
@@ -24,7 +23,7 @@ from backpass.check.marks import mark
 from backpass.check.measure import Measured, gradients_are_right, quiet
 from backpass.check.nested import stems
 from backpass.check.reasons import cause_by_value, context_of, gradients_of
-from backpass.check.recorder import Event, Site, is_real
+from backpass.check.recorder import Allowance, Event, Site, is_real
 from backpass.check.repair import Repair, search
 from backpass.check.report import Finding, Report
 from backpass.check.scope import candidates_of, scope_of
@@ -55,7 +54,7 @@ def _find_faults(subject: Subject, measured: Measured, report: Report, budget_s:
     if not program.functions:
         _without_source(subject, measured, report, "the source is not at hand, so no line can be judged")
         return
-    started = time.thread_time()
+    allowance = Allowance(program.recorder, budget_s)
     if isinstance(subject, Layer) and _draws_in_backward(subject, report):
         return
     with quiet():
@@ -84,7 +83,7 @@ def _find_faults(subject: Subject, measured: Measured, report: Report, budget_s:
                 wrong,
                 yours,
                 overrides,
-                budget_s - (time.thread_time() - started),
+                allowance.left(),
             )
             if finding is None:
                 if first_round:
@@ -105,7 +104,7 @@ def _find_faults(subject: Subject, measured: Measured, report: Report, budget_s:
             wrong, yours, overrides = _with_fault_removed(
                 subject, measured, truth, fault, overrides, finding, wrong, yours
             )
-            if not wrong or fault is None or time.thread_time() - started > budget_s:
+            if not wrong or fault is None or not allowance.left():
                 break
 
 
@@ -261,7 +260,7 @@ def _decide(
             edit.cost -= 0.3 * (edit.key == cause.key)
     if cause is not None and cause.cost <= 0.3:
         budget_s = min(budget_s, 1.5)  # the cause is known; an edit would only say what to write
-    deadline = time.thread_time() + budget_s
+    allowance = Allowance(program.recorder, budget_s)
     right_now = {leaf for leaf in measured.true if leaf not in wrong}
     edited = {function for function, _, _ in candidates}
     run: Callable[[], dict[str, Any]] = partial(subject.backward, _nothing)
@@ -290,13 +289,13 @@ def _decide(
             right_outputs,
             right_now & set(measured.true),
             set(wrong),
-            max(0.3, min(budget_s / 2, deadline - time.thread_time())),
+            max(0.3, min(budget_s / 2, allowance.left())),
         )
         repairs = others if not repairs or (others and others[0].complete) else repairs
     chosen = repairs[0] if repairs else None
     if chosen is not None:
         chosen = moved_to_definition(
-            program, location.verdicts, chosen, given, right_outputs, right_now & set(measured.true)
+            program, truth, location.verdicts, chosen, given, right_outputs, right_now & set(measured.true)
         )
     broken = _first_broken(events, [yours[o] for o in wrong])
     if broken is not None:

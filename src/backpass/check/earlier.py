@@ -10,14 +10,19 @@ from __future__ import annotations
 import ast
 from collections.abc import Callable, Container
 
-from backpass.check.edits import Slot, parse, set_edit
+import numpy as np
+
+from backpass.check.edits import Slot, parse, set_edit, stored_names
 from backpass.check.instrument import Program
-from backpass.check.locate import Verdict
+from backpass.check.locate import Truth, Verdict
+from backpass.check.nested import stems
+from backpass.check.recorder import is_real
 from backpass.check.repair import Repair, search
 
 
 def moved_to_definition(
     program: Program,
+    truth: Truth,
     verdicts: list[Verdict],
     repair: Repair,
     given: Container[tuple[str, int]],
@@ -36,7 +41,7 @@ def moved_to_definition(
             return repair
         put = _Put(name, made.value)
         new = put.visit(after)
-        if not put.done or _has_counterpart(verdicts, path, made.lineno, name):
+        if not put.done or _has_counterpart(truth, verdicts, path, made.lineno, name):
             return repair
         edit = set_edit(repair.edit.cost, repair.edit.key, Slot(made, "value", None, "root", made.lineno), new)
         found = search(
@@ -66,22 +71,25 @@ def _definition_of(definition: ast.FunctionDef, name: str, line: int) -> ast.Ass
     stores = [
         n
         for n in ast.walk(definition)
-        if isinstance(n, ast.Assign | ast.AugAssign | ast.For)
-        and n.lineno < line
-        and name in {m.id for m in ast.walk(n) if isinstance(m, ast.Name) and isinstance(m.ctx, ast.Store)}
+        if isinstance(n, ast.Assign | ast.AugAssign | ast.For) and n.lineno < line and name in stored_names(n, {name})
     ]
     last = max(stores, key=lambda n: n.lineno, default=None)
     plain = isinstance(last, ast.Assign) and len(last.targets) == 1 and isinstance(last.targets[0], ast.Name)
     return last if plain and isinstance(last, ast.Assign) else None
 
 
-def _has_counterpart(verdicts: list[Verdict], path: str, line: int, name: str) -> bool:
+def _has_counterpart(truth: Truth, verdicts: list[Verdict], path: str, line: int, name: str) -> bool:
     """Whether a value is right as the derivative of a value of the forward, or does not carry the upstream gradient.
 
-    The derivative along some uses of a variable does not count: another use may have been forgotten there.
+    A `dz` may be that of `-z`, where the forward has no `z` but `np.exp(-z)`.  The derivative along some uses of a variable
+    does not count: another use may have been forgotten there.
     """
     here = [v for v in verdicts if (v.site.path, v.site.line, v.site.name) == (path, line, name)]
     right = [v for v in here if v.status == "right"]
+    of_its_own = {n.name.lower().replace("_", "") for n in truth.nodes}.isdisjoint(stems(name))
+    values = [v.events[-1].value for v in here]
+    if of_its_own and any(is_real(value) and truth.match(-np.asarray(value)) is not None for value in values):
+        return True
     return not here or any(v.node is None or v.node.kind in ("assign", "after", "argument") for v in right)
 
 

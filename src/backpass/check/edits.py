@@ -52,6 +52,7 @@ class Scope:
     gradients: set[str] = field(default_factory=set)
     indices: set[str] = field(default_factory=set)  # arrays of whole numbers: labels, positions
     upstream: set[str] = field(default_factory=set)  # the names of the upstream gradients
+    parts: set[str] = field(default_factory=set)  # elements of these, as they are read in loops: `dout[n, f, i, j]`
     linear: bool = True  # whether the statement at hand mentions a gradient already
     values: dict[int, Any] = field(default_factory=dict)  # the value of each expression, by its node's key
     sizes: dict[str, int] = field(default_factory=dict)
@@ -221,9 +222,17 @@ def set_edit(cost: float, key: str, slot: Slot, new: ast.expr, subject: str = ""
     old, shown = slot.get(), show or slot
 
     def put() -> None:
-        slot.set(ast.fix_missing_locations(ast.copy_location(new, old)))
+        slot.set(_placed(ast.copy_location(new, old)))
 
     return Edit(cost, key, slot.line, lambda: ast.unparse(shown.get()), subject, put, lambda: slot.set(old))
+
+
+def _placed(node: Any) -> Any:
+    """Give an expression's new parts its place in the source; its old parts, which need no visit, have theirs."""
+    for child in ast.iter_child_nodes(node):
+        if "lineno" in child._attributes and not hasattr(child, "lineno"):
+            _placed(ast.copy_location(child, node))
+    return node
 
 
 def set_all(

@@ -178,7 +178,7 @@ class Program:
 
         "ticks" or "" for the functions' own) inside the block.
         """
-        saved = [(f, f.__code__) for f in self.functions]
+        saved = [(f, f.__code__) for f in (self.functions if mode else replaced or ())]
         hooked: list[dict[str, Any]] = []
         try:
             for function, _ in saved:

@@ -12,7 +12,6 @@ depends on it by a way that does not pass through a right one; that is found out
 from __future__ import annotations
 
 import itertools
-import time
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from functools import partial
@@ -24,7 +23,7 @@ from numpy.typing import NDArray
 from backpass.check import numeric
 from backpass.check.nested import stems
 from backpass.check.pairs import BACKWARD, FORWARD
-from backpass.check.recorder import Event, Site, is_real
+from backpass.check.recorder import Allowance, Event, Site, is_real
 from backpass.check.subject import Layer, Subject
 
 Array = NDArray[np.float64]
@@ -66,9 +65,8 @@ class Node:
 class Truth:
     """The true derivatives of everything that the forward computes, measured on demand."""
 
-    def __init__(self, subject: Subject, budget_s: float = 1.5, frozen: dict[Key, Any] | None = None) -> None:
+    def __init__(self, subject: Subject, budget_s: float = 1.5) -> None:
         self.subject, self.budget_s = subject, budget_s
-        self.frozen = frozen or {}
         self.events: list[Event] = []
         self.nodes: list[Node] = []
         self.complete = True
@@ -83,10 +81,8 @@ class Truth:
             recorder.reset(record=True)
             subject.loss(subject.leaves)
             self.events = recorder.events or []
-            recorder.reset()
-            started = time.thread_time()
-            subject.loss(subject.leaves)
-            once_s = time.thread_time() - started
+            once = recorder.reckoned(self._loss_unmoved)
+            self.unmoved = self._loss_unmoved(), recorder.branches
             real = [
                 e
                 for e in self.events
@@ -94,11 +90,15 @@ class Truth:
             ]
             named = [e for e in real if e.site.defines or e.site.kind == "argument"]
             others = [e for e in real if e.site.kind in ("use", "expression")]
-            affordable = int(self.budget_s / (once_s * 8 + 1e-5))
+            affordable = int(self.budget_s / (once * 8))
             chosen = _spread(named, affordable)
             chosen += _spread(others, affordable - len(chosen))
             self.complete = len(chosen) == len(real)
+            safety = Allowance(recorder, 3 * self.budget_s)
             for event in sorted(chosen, key=lambda e: e.order):
+                if not safety.left():
+                    self.complete = False
+                    break
                 node = self._node(event)
                 self._sign(node)
                 self.nodes.append(node)
@@ -125,7 +125,11 @@ class Truth:
         def nudge(value: Any) -> Any:
             return value + delta.astype(value.dtype) if isinstance(value, np.ndarray) else value + float(delta)
 
-        recorder.reset(nudge=(key[0], key[1], nudge), overrides=self.frozen)
+        recorder.reset(nudge=(key[0], key[1], nudge))
+        return self.subject.loss(self.subject.leaves)
+
+    def _loss_unmoved(self) -> float:
+        self.subject.program.recorder.reset()
         return self.subject.loss(self.subject.leaves)
 
     def _sign(self, node: Node) -> None:
@@ -136,7 +140,10 @@ class Truth:
             losses: set[float] = set()
 
             def along(t: float, u: Array = u, seen: set[float] = losses) -> float:
-                loss = self._loss_with(node.keys[0], t * u)
+                if t == 0:
+                    loss, recorder.branches = self.unmoved
+                else:
+                    loss = self._loss_with(node.keys[0], t * u)
                 seen.add(loss)
                 return loss
 
@@ -641,7 +648,7 @@ class Cure:
         self.overrides, self.truths = overrides, truths
         self.base = self._run({})
         self.found: list[Array] = []  # signatures of derivatives that the backward has computed rightly
-        self.deadline = time.thread_time() + budget_s
+        self.allowance = Allowance(subject.program.recorder, budget_s)
 
     def _run(self, more: dict[Key, Any]) -> dict[str, Any]:
         recorder = self.subject.program.recorder
@@ -670,8 +677,8 @@ class Cure:
         return False
 
     def late(self) -> bool:
-        """Whether enough time has been spent."""
-        return time.thread_time() > self.deadline
+        """Whether enough has been done."""
+        return not self.allowance.left()
 
 
 def _confirm_by_cure(cure: Cure, verdict: Verdict) -> None:

@@ -168,7 +168,7 @@ class Whole(Subject):
         return {k: v for k, v in named_sizes(np.shape(self.x), {}).items() if k in ("N", "D", "C", "H", "W")}
 
 
-def check_model(model: Any, x: Any, y: Any, *, name: str = "", budget_s: float = 4.0) -> Report:
+def check_model(model: Any, x: Any, y: Any, *, name: str = "", budget_s: float = 3.0) -> Report:
     """Check all gradients of a model's parameters on a small batch.
 
     Parameters
@@ -466,7 +466,7 @@ def _given(cls: type, inputs: Any, rng: np.random.Generator) -> tuple[Any, Any, 
     return model, arrays[0], arrays[1]
 
 
-def check_model_class(cls: type, inputs: Any = None, *, name: str = "", budget_s: float = 4.0) -> Report:
+def check_model_class(cls: type, inputs: Any = None, *, name: str = "", budget_s: float = 3.0) -> Report:
     """Check a course-style model class by small nets of it.
 
     One hidden layer, none, several; with and without norm and dropout, where the constructor knows them.

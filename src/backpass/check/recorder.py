@@ -3,13 +3,20 @@
 from __future__ import annotations
 
 import sys
+import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
 HOOK = "__backpass__"  # the global through which rewritten code reaches the recorder
+
+# What the doctor does must not depend on how fast a machine happens to be.  So its work is reckoned by what is done,
+# in seconds of an ordinary machine: for each run, each value that passes, each element of these.
+RUN_S, PASS_S, ELEMENT_S = 5e-5, 1e-6, 2e-9
+SLOW = 8  # how many times slower a machine may be before the clock has a say
 
 
 # Calls whose derivative jumps: name -> how the branch taken is read from the arguments.
@@ -115,6 +122,8 @@ class Recorder:
     """What rewritten code talks to; one per program."""
 
     def __init__(self) -> None:
+        self.sites: dict[int, Site] = {}
+        self.work = 0.0  # of all runs together, in seconds of an ordinary machine
         self.reset()
 
     def reset(
@@ -127,6 +136,7 @@ class Recorder:
         limit: int = 30_000,
     ) -> None:
         """Begin a run: `nudge` is (site, occurrence or None for all, function of the value)."""
+        self.work += RUN_S
         self.events: list[Event] | None = [] if record else None
         nothing: tuple[int, int | None, Callable[[Any], Any]] = (-1, None, lambda value: value)
         self.nudge_site, self.nudge_occurrence, self.nudge = nudge or nothing
@@ -135,12 +145,12 @@ class Recorder:
         self.counts: dict[int, int] = {}
         self.branches = 0
         self.limit = limit
-        self.sites: dict[int, Site] = getattr(self, "sites", {})
         self.watched = [(item, contents(item)) for item in watch or []]
         self.changed: list[tuple[int, str, int]] = []  # (index of the watched array, path, line)
 
     def value(self, site: int, value: Any, name: str = "") -> Any:
         """Let a value pass its site; `name` is that of the entry where the text alone does not tell it."""
+        self.work += PASS_S + ELEMENT_S * value.size if isinstance(value, np.ndarray) else PASS_S
         if self.events is None and site != self.nudge_site and site not in self.overridden:
             return value
         n = self.counts.get(site, 0)
@@ -159,6 +169,14 @@ class Recorder:
                 event.caller = (frame.f_code.co_filename, frame.f_lineno, frame.f_code.co_name)
             self.events.append(event)
         return value
+
+    def reckoned(self, run: Callable[[], Any]) -> float:
+        """Return the work of a run that is watched; by the clock if what passes tells little, as with slow libraries."""
+        work, started = self.work, time.thread_time()
+        with suppress(Exception):  # then as far as it got
+            run()
+        work, seconds = self.work - work, time.thread_time() - started
+        return seconds if seconds > SLOW * work else work
 
     def entry(self, site: int, container: Any, index: Any) -> None:
         """Let an entry pass its site, if the container is a dict."""
@@ -188,6 +206,18 @@ class Recorder:
             if not same_contents(item, before):
                 self.changed.append((index, path, line))
                 self.watched[index] = (item, contents(item))
+
+
+class Allowance:
+    """Work that may be done from now on; the clock is only a safety net."""
+
+    def __init__(self, recorder: Recorder, seconds: float) -> None:
+        self.recorder = recorder
+        self.end, self.latest = recorder.work + seconds, time.thread_time() + SLOW * seconds
+
+    def left(self) -> float:
+        """Return how much of it is left, in seconds of an ordinary machine."""
+        return 0.0 if time.thread_time() > self.latest else max(0.0, self.end - self.recorder.work)
 
 
 def _side_of_kink(name: str, operands: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:

@@ -9,7 +9,6 @@ or variable, a factor, a sum or a term put in or taken out, `=` for `+=`, a wind
 from __future__ import annotations
 
 import ast
-import time
 import types
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -20,8 +19,10 @@ import numpy as np
 
 from backpass.check.edits import Edit
 from backpass.check.instrument import Program
+from backpass.check.recorder import Allowance
 
-ROOM = 1 << 30  # bytes that the code with an edit may ask for beyond what the process has
+ROOM = 1 << 27  # bytes that the code with an edit may ask for beyond what the process ever had
+EDIT_S = 5e-4  # the work of compiling an edit
 
 
 @contextmanager
@@ -30,8 +31,9 @@ def _little_memory() -> Iterator[None]:
     try:
         import resource
 
-        has = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
-    except (ImportError, OSError):  # only Linux tells and obeys
+        status = Path("/proc/self/status").read_text()
+        has = int(status.partition("VmPeak:")[2].split()[0]) * 1024
+    except (ImportError, OSError, IndexError):  # only Linux tells and obeys
         yield
         return
     soft, hard = resource.getrlimit(resource.RLIMIT_AS)
@@ -66,18 +68,27 @@ def search(
     """Try edits, cheapest first.
 
     Those of the first successful cost are returned (complete repairs before partial ones).  The budget is in seconds of
-    this thread's work, so that the outcome does not depend on what else the machine does.
+    an ordinary machine, reckoned by what is done, so that the outcome depends neither on the machine nor on what else it does.
     """
     found: list[Repair] = []
-    deadline = time.thread_time() + budget_s
+    recorder = program.recorder
+    allowance = Allowance(recorder, budget_s)
+    with program.watched("values"), np.errstate(all="ignore"):
+        once = recorder.reckoned(right_outputs)
     best = np.inf
+    tried: set[types.CodeType] = set()
     with np.errstate(all="ignore"), _little_memory():
         for function, definition, edit in sorted(candidates, key=lambda c: (c[2].cost, c[2].line)):
-            if time.thread_time() > deadline or edit.cost > best + 0.15:
+            if not allowance.left() or edit.cost > best + 0.15:
                 break
+            recorder.work += EDIT_S
             edit.apply()
             try:
                 code = program.compile_definition(function, definition)
+                if code in tried:  # another edit says the same
+                    continue
+                tried.add(code)
+                recorder.work += once / 2  # not watched, and most edits raise or are seen to fail early
                 with program.watched("", {function: code}):
                     right = right_outputs()
                 gained = right & wanted

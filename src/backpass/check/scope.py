@@ -110,6 +110,8 @@ def _add_expressions(program: Program, scope: Scope, anchor: Verdict, events: li
             if isinstance(node, ast.Attribute) and node.attr == "T":
                 continue
             if isinstance(node, ast.Subscript) and (node.value.id in scope.arrays or ":" in ast.unparse(node.slice)):
+                if node.value.id in scope.upstream:
+                    scope.parts.add(ast.unparse(node))
                 continue  # a part of an array; the entries of dicts and lists are values of their own
             add_to_scope(scope, ast.unparse(node), by_key[key])
 

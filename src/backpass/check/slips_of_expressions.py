@@ -260,7 +260,7 @@ def _insertions(slot: Slot, node: ast.expr, scope: Scope) -> Iterator[Edit]:
     if slot.role == "factor" and isinstance(node, ast.BinOp) and isinstance(node.op, ast.Add | ast.Sub):
         yield set_edit(1.8, "power", slot, binary(node, ast.Pow(), number(2)))
     step = 0.0 if slot.role == "root" else 0.1 if slot.role == "term" else 0.4
-    if isinstance(node, ast.Constant | ast.Tuple):
+    if isinstance(node, ast.Constant | ast.Tuple) or (isinstance(node, ast.Attribute) and node.attr == "shape"):
         return
     if slot.role == "argument" and not isinstance(node, ast.Compare):
         yield set_edit(1.9, "sign", slot, ast.UnaryOp(ast.USub(), node))
@@ -277,6 +277,9 @@ def _insertions(slot: Slot, node: ast.expr, scope: Scope) -> Iterator[Edit]:
         yield from _masked(slot, node, scope, 2.1)
     if slot.role == "argument" and isinstance(slot.parent, ast.Call) and called(slot.parent) in ("dot", "matmul"):
         yield from _masked(slot, node, scope, 2.1)
+    if outer and not scope.linear:
+        for text in sorted(scope.parts):
+            yield set_edit(2.0 + step, "upstream_missing", slot, binary(node, ast.Mult(), parse(text)), text)
     if outer or slot.role == "argument":
         for text, value in [
             *scope.scalars.items(),

@@ -39,7 +39,7 @@ def bench(
     ] = None,
     repeats: Annotated[
         int | None,
-        typer.Option("--repeats", min=0, max=100, help="How often a noisy case is measured anew. [2; quick 1]"),
+        typer.Option("--repeats", min=0, max=100, help="How often a noisy case is measured anew. [2; quick 0]"),
     ] = None,
     out: Annotated[
         Path | None, typer.Option("--out", dir_okay=False, help="Where the file goes. [backpass-bench-DATE.json]")
@@ -101,7 +101,7 @@ def bench(
         settings = Settings(
             rounds=rounds,
             seconds=seconds or (0.04 if quick else 0.1),
-            repeats=repeats if repeats is not None else (1 if quick else 2),
+            repeats=repeats if repeats is not None else (0 if quick else 2),
             tier=tier,
             sides=tuple(sides or ()),
         )

@@ -394,6 +394,16 @@ class Conv(Layer):
             return "depthwise"
         return "conv"
 
+    def can_leave_out(self, x: Shape, size: Pair) -> bool:
+        """Return whether the kernels can compute the first outputs only, `size` rows and columns of them.
+
+        Winograd's can, as long as every input is under a window that is left: where what is left out is no more than the zeros
+        below and right.
+        """
+        (top, _), (left, _) = zeros_around(self.padding, self.kernel, (1, 1))
+        covers = x[2] + top < size[0] + self.kernel[0] and x[3] + left < size[1] + self.kernel[1]
+        return covers and self._kernel_name(x) == "winograd"
+
     def _sizes(self) -> tuple[int, ...]:
         """Stride, dilation and the first zeros, vertical and horizontal each, as the kernels take them."""
         stride, dilation = self._steps()

@@ -1,9 +1,11 @@
 """Layers that run together: pairs that one kernel computes, and batch norm, relu and dropout.
 
 The list of layers that the user wrote does not change, nor do the results beyond rounding; the array between the
-layers is never written.  A model looks them up here when it plans its programs; `Model.inspection_plan` leaves
-fusion out.  For prediction, a batch norm behind a convolution is folded into it: out = conv(x; w·scale, (b - mean)·scale + beta)
-with scale = gamma / sqrt(var + eps).  The folded weights are computed in every prediction, from what parameters and running
+layers is never written.  Nor does a convolution compute the last rows and columns that a max pooling behind it never
+reads.  A model looks all this up here when it plans its programs; `Model.inspection_plan` leaves fusion out.
+
+For prediction, a batch norm behind a convolution is folded into it: out = conv(x; w·scale, (b - mean)·scale + beta) with
+scale = gamma / sqrt(var + eps).  The folded weights are computed in every prediction, from what parameters and running
 statistics are then: nothing can be out of date, and it costs no more than to look whether they have changed.
 """
 
@@ -12,13 +14,14 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
 
 from .. import native
 from .affine import Affine
-from .base import Array, Cache, Call, Declared, Layer, NoCache, Steps
+from .base import Array, Cache, Call, Declared, Layer, NoCache, Shape, Steps
 from .batchnorm import BatchNorm
 from .conv import Conv
 from .dropout import Dropout, drop_threshold
@@ -137,6 +140,28 @@ def infer_units_of(layers: Sequence[Layer], *, fuse: bool = True) -> list[Unit]:
             units.append(Unit(i, i + unit.last, unit.fusion))
         i = units[-1].last + 1
     return units
+
+
+def leave_out_unread(
+    layers: Sequence[Layer], shapes: Sequence[Shape], declared: Sequence[Declared]
+) -> tuple[Declared, ...]:
+    """Return what layers declare, but from a convolution only the outputs that some window of a max pooling behind it reads.
+
+    Examples
+    --------
+    >>> import backpass as bp
+    >>> conv, pool = bp.Conv(16, 3), bp.MaxPool(2)
+    >>> shapes = [(4, 8, 15, 14), (4, 16, 15, 14)]
+    >>> [d.out for d in leave_out_unread([conv, pool], shapes, [conv.declare(shapes[0]), pool.declare(shapes[1])])]
+    [(4, 16, 14, 14), (4, 16, 7, 7)]
+    """
+    made = list(declared)
+    for i, (layer, behind) in enumerate(pairwise(layers)):
+        if isinstance(layer, Conv) and isinstance(behind, MaxPool):
+            size = behind.read_size(declared[i].out)
+            if layer.can_leave_out(shapes[i], size):
+                made[i] = replace(declared[i], out=(*declared[i].out[:2], *size))
+    return tuple(made)
 
 
 def infer_scratch(unit: Unit, layers: Sequence[Layer], declared: Sequence[Declared]) -> int:

@@ -52,7 +52,7 @@ import numpy as np
 
 from .. import native
 from .base import Array, Cache, Call, Declared, Layer, Reference, Shape
-from .windows import add_windows, as_pair, check_pool, pooled_shape, sliding_windows
+from .windows import Pair, add_windows, as_pair, check_pool, pooled_shape, sliding_windows
 
 
 def maxpool_forward(x: Array, *, size: Any, stride: Any, padding: Any) -> tuple[Array, Cache]:
@@ -125,6 +125,18 @@ class MaxPool(Layer):
         """Return the shapes for an input of shape `x`."""
         out = pooled_shape(self, x)
         return Declared(out=out, cache={"argmax": (out, "uint8" if self._fits_byte() else "int64")}, reads=())
+
+    def read_size(self, x: Shape) -> Pair:
+        """Return how many rows and columns of an input of shape `x` lie in some window: the first ones.
+
+        Examples
+        --------
+        >>> MaxPool(2).read_size((4, 3, 7, 6))
+        (6, 6)
+        """
+        HH, WW, S, T, top, left = self._sizes()
+        rows, cols = pooled_shape(self, x)[2:]
+        return min(x[2], (rows - 1) * S + HH - top), min(x[3], (cols - 1) * T + WW - left)
 
     def _sizes(self) -> tuple[int, ...]:
         """Window, stride and padding, vertical and horizontal each, as the kernels take them."""

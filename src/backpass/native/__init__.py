@@ -60,7 +60,7 @@ def _load() -> tuple[Any, str]:
         return None, "none"
     found: list[str] = cpu.instruction_sets()
     wanted = os.environ.get("BACKPASS_ISA")
-    if wanted is not None and wanted not in found:
+    if wanted and wanted not in found:
         raise ArgumentError(f"BACKPASS_ISA: expected one of {found} on this processor, got {wanted!r}")
     isa = wanted or (found[0] if found else "none")
     return (importlib.import_module(f"{__name__}._{isa}"), isa) if isa != "none" else (None, isa)
@@ -109,7 +109,7 @@ def set_threads(count: int) -> None:
 
 def _initial_threads() -> int:
     given = os.environ.get("BACKPASS_THREADS")
-    if given is None:
+    if not given:
         return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     if not given.isdecimal() or not 1 <= int(given) <= 1024:
         raise ArgumentError(f"BACKPASS_THREADS: expected a whole number from 1 to 1024, got {given!r}")

@@ -1,4 +1,7 @@
 // Batches from a data set: rows picked by index, changed as `data/augment.py` says, turned into the model's numbers.
+#include <algorithm>
+#include <type_traits>
+
 #include "kernel.hpp"
 #include "parallel.hpp"
 #include "philox.hpp"
@@ -16,17 +19,32 @@ inline void prefetch(const X* sample, long D) {
     for (long d = 0; d < std::min(D, page / size); d += line / size) __builtin_prefetch(sample + d);
 }
 
-// out[i] = (x[indices[i]] - shift) * scale, element by element of a sample.
+// out[i] = (from(i) - shift) * scale for the samples begin .. end, element by element.  A few elements of all of them at a time:
+// the memory then fetches what is written at several places at once, and shift and scale are met in the first cache.
+template <class T, class From>
+void standardise(T* out, const T* shift, const T* scale, long D, long begin, long end, From&& from) {
+    constexpr long few = 64;
+    const auto elements = [&](long first, auto count) {
+        for (long i = begin; i < end; i++) {
+            const auto* const values = from(i) + first;
+            const T *const less = shift + first, *const times = scale + first;
+            T* const to = out + i * D + first;
+#pragma GCC ivdep  // nothing overlaps
+            for (long d = 0; d < count; d++) to[d] = (static_cast<T>(values[d]) - less[d]) * times[d];
+        }
+    };
+    long d = 0;
+    for (; d + few <= D; d += few) elements(d, std::integral_constant<long, few>{});
+    if (d < D) elements(d, D - d);
+}
+
+// out[i] = (x[indices[i]] - shift) * scale.
 template <class T, class X>
 void gather(Array<T> out, Array<const X> x, Array<const std::int64_t> indices, Array<const T> shift, Array<const T> scale) {
     const long D = x.cols(), N = indices.size(), most = std::max(1l, memory_grain / std::max(1l, D));
     const long rows_per_piece = N * D < shared_least ? most : std::min(most, (N + 1) / 2);  // two pieces at least
     parallel_ranges(N, rows_per_piece, [&](long begin, long end) {
-        for (long i = begin; i < end; i++) {
-            const X* from = x.data + indices[i] * D;
-            T* to = out.data + i * D;
-            for (long d = 0; d < D; d++) to[d] = (static_cast<T>(from[d]) - shift[d]) * scale[d];
-        }
+        standardise(out.data, shift.data, scale.data, D, begin, end, [&](long i) { return x.data + indices[i] * D; });
     });
 }
 
@@ -74,22 +92,23 @@ struct Picture {
 
     // Pixel (h, w) comes from (h - down, w - right); what lies outside is mirrored at the outermost pixel, or nothing.
     void translate(long down, long right, bool reflect) {
-        auto mirrored = [](long at, long n) {
+        const auto mirrored = [](long at, long n) {
             at = std::abs(at);
             return at >= n ? 2 * (n - 1) - at : at;
         };
-        for (long row = 0; row < C * H; row++) {
-            const long c = row / H, above = row % H - down;
-            T* into = to + row * W;
-            if (!reflect) std::copy(blank + row * W, blank + (row + 1) * W, into);
-            if (!reflect && (above < 0 || above >= H)) continue;
-            const T* source = from + (c * H + mirrored(above, H)) * W;
-            const long first = std::clamp(right, 0l, W), last = std::clamp(W + right, first, W);
-            copy_row(into + first, source + first - right, last - first);
-            if (!reflect) continue;
-            for (long w = 0; w < first; w++) into[w] = source[mirrored(w - right, W)];
-            for (long w = last; w < W; w++) into[w] = source[mirrored(w - right, W)];
-        }
+        const long first = std::clamp(right, 0l, W), last = std::clamp(W + right, first, W);  // columns that are not outside
+        for (long c = 0; c < C; c++)
+            for (long h = 0; h < H; h++) {
+                T* const into = to + (c * H + h) * W;
+                const long above = h - down;
+                if (!reflect) copy_row(into, blank + (c * H + h) * W, W);
+                if (!reflect && (above < 0 || above >= H)) continue;
+                const T* const source = from + (c * H + mirrored(above, H)) * W;
+                copy_row(into + first, source + first - right, last - first);
+                if (!reflect) continue;
+                for (long w = 0; w < first; w++) into[w] = source[right - w];
+                for (long w = last; w < W; w++) into[w] = source[2 * (W - 1) - (w - right)];
+            }
         std::swap(from, to);
     }
 
@@ -153,16 +172,16 @@ void gather_augmented(Array<T> out, Array<const X> x, Array<const std::int64_t> 
     const long D = x.cols(), K = list.rows();
     const std::uint32_t seed[2] = {static_cast<std::uint32_t>(random[0]), static_cast<std::uint32_t>(random[0] >> 32)};
     const std::uint64_t epoch = random[1];
-    const long N = indices.size();
-    parallel_ranges(N, std::max(1l, memory_grain / D), [&](long begin, long end) {
-        T* space = scratch<T>(Slot::other, static_cast<std::size_t>(2 * D));
+    const long N = indices.size(), rows = std::max(1l, memory_grain / D);
+    parallel_ranges(N, rows, [&](long begin, long end) {
+        T* const space = scratch<T>(Slot::other, static_cast<std::size_t>(2 * rows * D));
+        const T** const changed = scratch<const T*>(Slot::partial, static_cast<std::size_t>(rows));
         for (long i = begin; i < end; i++) {
             const X* original = x.data + indices[i] * D;
-            T* const to = out.data + i * D;
             if (i + 1 < N) prefetch(x.data + indices[i + 1] * D, D);
-            for (long d = 0; d < D; d += line / static_cast<long>(sizeof(T))) __builtin_prefetch(to + d, 1);  // the memory works meanwhile
-            Picture<T> picture{space, space + D, x.shape[1], x.shape[2], x.shape[3], shift.data};
-            for (long d = 0; d < D; d++) space[d] = static_cast<T>(original[d]);
+            T* const own = space + 2 * (i - begin) * D;
+            Picture<T> picture{own, own + D, x.shape[1], x.shape[2], x.shape[3], shift.data};
+            for (long d = 0; d < D; d++) own[d] = static_cast<T>(original[d]);
             for (long k = 0; k < K; k++) {
                 const Change kind = static_cast<Change>(list[2 * k]);
                 const auto drawn = static_cast<std::uint32_t>(kind == alternating_flip ? 0 : epoch);
@@ -171,8 +190,9 @@ void gather_augmented(Array<T> out, Array<const X> x, Array<const std::int64_t> 
                 philox4x32(words, seed[0], seed[1]);
                 change(picture, kind, list[2 * k + 1], words, epoch);
             }
-            for (long d = 0; d < D; d++) to[d] = (picture.from[d] - shift[d]) * scale[d];
+            changed[i - begin] = picture.from;
         }
+        standardise(out.data, shift.data, scale.data, D, begin, end, [&](long i) { return changed[i - begin]; });
     });
 }
 

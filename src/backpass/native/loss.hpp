@@ -78,11 +78,14 @@ inline T* read_block(const T* scores, long samples, long C, long available) {
     T* block = scratch<T>(Slot::tile, static_cast<std::size_t>((C + L) * L));  // C rounded up to whole squares
     for (long c = 0; c < C; c += L) {
         Vec<T> square[L] = {};
-        for (long r = 0; r < samples; r++) {
-            const long at = r * C + c;
-            square[r] = at + L <= available ? load(scores + at) : load_some(scores + at, available - at);
+        if (samples == L && (L - 1) * C + c + L <= available) {  // known counts: the square stays in registers
+#pragma GCC unroll 16
+            for (long r = 0; r < L; r++) square[r] = load(scores + r * C + c);
+        } else {
+            for (long r = 0; r < samples; r++) square[r] = load_some(scores + r * C + c, available - r * C - c);
         }
         transpose<T>(square);
+#pragma GCC unroll 16
         for (long i = 0; i < L; i++) store(block + (c + i) * L, square[i]);
     }
     return block;
@@ -95,11 +98,14 @@ inline void write_block(T* dscores, const T* block, long samples, long C) {
     constexpr long L = lanes<T>;
     for (long c = (C - 1) / L * L; c >= 0; c -= L) {
         Vec<T> square[L];
+#pragma GCC unroll 16
         for (long i = 0; i < L; i++) square[i] = load(block + (c + i) * L);
         transpose<T>(square);
-        for (long r = 0; r < samples; r++) {
-            const long at = r * C + c;
-            at + L <= samples * C ? store(dscores + at, square[r]) : store_some(dscores + at, square[r], samples * C - at);
+        if (samples == L) {
+#pragma GCC unroll 16
+            for (long r = 0; r < L; r++) store_some(dscores + r * C + c, square[r], (L - r) * C - c);
+        } else {
+            for (long r = 0; r < samples; r++) store_some(dscores + r * C + c, square[r], (samples - r) * C - c);
         }
     }
 }

@@ -29,7 +29,7 @@
 //
 // What limits it, measured with 64 images of 64 channels, 32x32, and 3x3: products take three quarters of the time, at nine
 // tenths of the rate of multiply-adds; a tenth goes into turning pixels and channels around, the rest into transforms.
-// With 128-256 channels and 8x8 U and dU have 4.7 MB each, beyond the second cache; the product for dU fetches what comes next.
+// With 128-256 channels and 8x8 U and dU have 4.7 MB each, beyond the second cache; then threads go back plane by plane.
 #include "winograd.hpp"
 
 #include <algorithm>
@@ -41,7 +41,7 @@
 #include "parallel.hpp"
 
 #define WINOGRAD_RULES \
-    ", HH > 2, HH <= 7, WW = HH, stride_y = 1, stride_x = 1, dilation_y = 1, dilation_x = 1"
+    ", HH > 2, HH <= 7, WW = HH, stride_y = 1, stride_x = 1, dilation_y = 1, dilation_x = 1, OH + HH > H + top, OW + WW > W + left"
 
 namespace backpass {
 namespace {
@@ -56,6 +56,11 @@ long block_tiles(const ConvSizes& s, long bytes) {
     const long tile_bytes = 36 * sizeof(T) * (odd_vectors<T>(s.C) + odd_vectors<T>(s.F));
     return std::clamp<long>(std::max(bytes / tile_bytes, s.C * s.F / (4 * (s.C + s.F))), MR, 4 * MR);
 }
+
+// Tiles of a block whose planes threads share, and from what size of U and dU on they do (`backward_by_planes`).  Measured:
+// 128-256 channels take 0.95 of the time and 256-256 0.8, 64-256 1.04.
+constexpr long plane_tiles = 128;
+inline bool pays_by_planes(const ConvSizes& s) { return s.C * s.F >= 80 * (s.C + s.F); }
 
 // Tiles of m x m outputs, and `subs` filters of 7 - m taps along each dimension: m (subs - 1) + 7 - m taps together.
 template <class T, int m, int subs>
@@ -243,17 +248,18 @@ void transform_input(T* V, const T* x, const Layout<T, m, subs>& g, long begin, 
     });
 }
 
-// dM[s, t, f] of the rows begin .. end of tiles; where relu_out is given and zero, dout counts as zero.  Where there are more
-// tiles of inputs than of outputs, each row ends with a zero, and so does the one after the last.
+// dM[s, t, f] of the rows begin .. end of tiles, for filters from f0 on to f1; where relu_out is given and zero, dout counts as
+// zero.  Where there are more tiles of inputs than of outputs, each row ends with a zero, and so does the one after the last.
 template <class T, int m, int subs>
-void transform_upstream(T* M, const T* dout, const T* relu_out, const Layout<T, m, subs>& g, long begin, long end, T* strip, T* half) {
+void transform_upstream(T* M, const T* dout, const T* relu_out, const Layout<T, m, subs>& g, long begin, long end, long f0, long f1,
+                        T* strip, T* half) {
     constexpr int L = lanes<T>;
     const ConvSizes& s = g.s;
     const Order order(g, begin, end);
     spans(g, begin, end, [&](Span span) {
         const long top = g.first_line(span.first), height = g.first_line(span.last) - top, y1 = std::min(height, s.OH - top);
         zero_border(strip, g.pitch, height, 0, y1, 0, s.OW);
-        for (long f = 0; f < s.F; f += L) {
+        for (long f = f0; f < f1; f += L) {
             const long at = ((span.n * s.F + f) * s.OH + top) * s.OW, some = std::min<long>(L, s.F - f);
             if (relu_out)
                 gather<T, true>(strip, g.pitch - s.OW, dout + at, relu_out + at, s.pixels(), some, s.OW, y1 * s.OW);
@@ -361,10 +367,11 @@ void transform_output(T* out, const T* M, const T* bias, bool relu, const Layout
     });
 }
 
-// dx of the rows begin .. end of tiles, from dV.  The lowest lines of a span belong to the next row of tiles too: `carry`
+// dx of the rows begin .. end of tiles, from dV, for channels from c0 on to c1.  The lowest lines of a span belong to the next row of tiles too: `carry`
 // (channels / L, overlap, pitch, L) takes them there, from one span of the image to the next.
 template <class T, int m, int subs>
-void transform_input_back(T* dx, const T* V, T* carry, const Layout<T, m, subs>& g, long begin, long end, T* strip, T* half) {
+void transform_input_back(T* dx, const T* V, T* carry, const Layout<T, m, subs>& g, long begin, long end, long c0, long c1, T* strip,
+                          T* half) {
     constexpr int L = lanes<T>;
     const ConvSizes& s = g.s;
     constexpr int overlap = Layout<T, m, subs>::overlap, shared_by_tiles = 6 - m;
@@ -374,7 +381,7 @@ void transform_input_back(T* dx, const T* V, T* carry, const Layout<T, m, subs>&
         const long top = g.first_line(span.first), above = top - s.top, height = g.first_line(span.last) - top;
         const bool ends = span.last == g.rows;
         const long y0 = std::max(0L, -above), y1 = std::clamp(s.H - above, y0, ends ? height + overlap : std::max(y0, height));
-        for (long c = 0; c < s.C; c += L) {
+        for (long c = c0; c < c1; c += L) {
             const long some = std::min<long>(L, s.C - c);
             T* const carried = carry + c * overlap * g.pitch;
             if (span.first == 0)
@@ -445,19 +452,23 @@ struct Weights {
 
     Weights(const ConvSizes& s, bool turned, T* packed)
         : s(s), turned(turned), first(0), last(turned ? s.C : s.F), depth(turned ? s.F : s.C), packed(packed) {}
-    long size() const { return divide_up(last - first, lanes<T>) * lanes<T> * 36 * all * depth; }
-    // Whether filter i has a tap of its own at its place y: the first ones end where the next one begins.
-    bool has_tap(int i, int y) const { return (i == subs - 1 || y < m) && m * i + y < s.HH; }
+    long size() const { return divide_up(last - first, NR<T>) * 36 * plane(NR<T>); }
+    // Whether filter i of a kernel of so many taps has one of its own at its place y: the first ones end where the next one begins.
+    static bool has_tap(long taps, int i, int y) { return subs == 1 || ((i == subs - 1 || y < m) && m * i + y < taps); }
     // The last panel is one vector wide if that is enough.
     long width(long line) const { return last - line > lanes<T> ? NR<T> : lanes<T>; }
-    const T* panel(long line, long plane) const { return packed + ((line - first) * 36 + plane * width(line)) * all * depth; }
+    // From s to s in a panel: with 256 channels, say, all 36 would else lie in the same few sets of the caches.
+    long plane(long width) const { return odd_vectors<T>(all * depth * width); }
+    T* panel(long line, long s) const { return packed + (line - first) / NR<T> * 36 * plane(NR<T>) + s * plane(width(line)); }
 
     void transform(const T* w) const {
         constexpr int L = lanes<T>;
-        const long taps = s.HH * s.HH, chunk = 32, chunks = divide_up(depth, chunk), groups = divide_up(last - first, L);
+        const long chunk = 32, chunks = divide_up(depth, chunk), groups = divide_up(last - first, L);
         share(groups * chunks, 64 * (last - first) * depth, [&](long piece) {
             const long line = first + piece / chunks * L, k0 = piece % chunks * chunk, k1 = std::min(depth, k0 + chunk);
             const long some = std::min<long>(L, last - line), panel_line = line - (line - first) % NR<T>, step = width(panel_line);
+            const long size = s.HH, taps = size * size, from_s = plane(step), from_sub = depth * step;
+            T* const to_line = panel(panel_line, 0) + line - panel_line;
             T* const kernels = scratch<T>(Slot::panel_a, (chunk * taps + 1) * L);  // (k, tap, line)
             const long line_stride = turned ? taps : s.C * taps, k_stride = turned ? s.C * taps : taps;
             const T* const from = w + line * line_stride + k0 * k_stride;
@@ -475,18 +486,18 @@ struct Weights {
                             Vec<T> g[r], o[6];
 #pragma GCC unroll 5
                             for (int y = 0; y < r; y++)
-                                g[y] = has_tap(i, y) && has_tap(j, x) ? load(kernel + ((m * i + y) * s.HH + m * j + x) * L) : Vec<T>{};
+                                g[y] = has_tap(size, i, y) && has_tap(size, j, x) ? load(kernel + ((m * i + y) * size + m * j + x) * L) : Vec<T>{};
                             winograd::filter(g, o);
 #pragma GCC unroll 6
                             for (int p = 0; p < 6; p++) half[p][x] = o[p];
                         }
-                        T* const to = packed + ((panel_line - first) * 36 * all + (i * subs + j) * step) * depth + k * step + line - panel_line;
+                        T* const to = to_line + (i * subs + j) * from_sub + k * step;
 #pragma GCC unroll 6
                         for (int p = 0; p < 6; p++) {
                             Vec<T> o[6];
                             winograd::filter(half[p], o);
 #pragma GCC unroll 6
-                            for (int q = 0; q < 6; q++) store(to + (6 * p + q) * all * depth * step, o[q]);
+                            for (int q = 0; q < 6; q++) store(to + (6 * p + q) * from_s, o[q]);
                         }
                     }
         });
@@ -660,7 +671,7 @@ void transform_weights_back(T* dw, const T* dU, long pieces, long size, const We
                         winograd::filter_back(half[y], o);
 #pragma GCC unroll 5
                         for (int x = 0; x < r; x++)
-                            if (weights.has_tap(i, y) && weights.has_tap(j, x))
+                            if (weights.has_tap(s.HH, i, y) && weights.has_tap(s.HH, j, x))
                                 store(kernel + ((m * i + y) * s.HH + m * j + x) * L, o[x]);
                     }
                 }
@@ -728,10 +739,57 @@ void forward(const ConvSizes& s, Array<T> out, Array<const T> x, Array<const T> 
     });
 }
 
+// The backward where U and dU are far larger than the second cache.  A block reads both once, so it has more tiles, and threads
+// share it: first its channels, then its planes s, of which V, dM, U and dU stay in the cache, then its channels again.
+template <class T, int m>
+void backward_by_planes(const ConvSizes& s, Array<T> dx, Array<T> dw, Array<T> db, Array<const T> dout, Array<const T> x,
+                        Array<const T> w, Array<const T> relu_out) {
+    constexpr int L = lanes<T>;
+    const Layout<T, m, 1> g(s, plane_tiles);
+    Weights<T, m, 1> weights(s, true, nullptr);
+    if (dx) {
+        weights.packed = scratch<T>(Slot::packed_a, weights.size());
+        weights.transform(w.data);
+    }
+    const long channels = divide_up(s.C, L), filters = divide_up(s.F, L), size = 36 * s.C * filters * L;
+    T *const dU = scratch<T>(Slot::partial, size + filters * L), *const bias = dU + size;
+    fill_zero(bias, filters * L);
+    T *const V = scratch<T>(Slot::packed_b, 36 * (g.V_plane + g.M_plane) + channels * L * g.overlap * g.pitch);
+    T *const M = V + 36 * g.V_plane, *const carry = M + 36 * g.M_plane;
+    const long total = s.N * g.rows;
+    for (long block = 0; block < g.blocks(total); block++) {
+        const long begin = g.block_begin(total, block), end = g.block_begin(total, block + 1);
+        share(channels + filters, g.work(), [&](long piece) {
+            T *const strip = scratch<T>(Slot::tile, g.strip_size() + g.half_size()), *const half = strip + g.strip_size();
+            const long c = piece * L, f = (piece - channels) * L;
+            if (piece < channels)
+                transform_input(V, x.data, g, begin, end, c, std::min(s.C, c + L), strip, half);
+            else
+                transform_upstream(M, dout.data, relu_out.data, g, begin, end, f, std::min(s.F, f + L), strip, half);
+        });
+        add_bias(bias, M, g, begin, end);
+        share(36, g.work(), [&](long k) {
+            multiply_weights(dU, V, M, g, begin, end, k, block > 0);
+            if (dx) multiply_back(V, M, weights, g, begin, end, k);  // in the place of V, which is done with
+        });
+        if (!dx) continue;
+        share(channels, g.work(), [&](long piece) {
+            T *const strip = scratch<T>(Slot::tile, g.strip_size() + g.half_size()), *const half = strip + g.strip_size();
+            const long c = piece * L;
+            transform_input_back(dx.data, V, carry, g, begin, end, c, std::min(s.C, c + L), strip, half);
+        });
+    }
+    transform_weights_back(dw.data, dU, 1, size, weights, s);
+    if (db)
+        for (long f = 0; f < s.F; f++) db[f] += bias[f];
+}
+
 template <class T, int m, int subs>
 void backward(const ConvSizes& s, Array<T> dx, Array<T> dw, Array<T> db, Array<const T> dout, Array<const T> x,
               Array<const T> w, Array<const T> relu_out) {
     constexpr int L = lanes<T>, all = subs * subs;
+    if constexpr (subs == 1)
+        if (pays_by_planes(s)) return backward_by_planes<T, m>(s, dx, dw, db, dout, x, w, relu_out);
     const Layout<T, m, subs> g(s, block_tiles<T>(s, backward_bytes));
     Weights<T, m, subs> weights(s, true, nullptr);
     if (dx) {
@@ -755,13 +813,13 @@ void backward(const ConvSizes& s, Array<T> dx, Array<T> dw, Array<T> db, Array<c
         for (long block = 0; block < g.blocks(last - first); block++) {
             const long begin = first + g.block_begin(last - first, block), end = first + g.block_begin(last - first, block + 1);
             transform_input(V, x.data, g, begin, end, 0, s.C, strip, half);
-            transform_upstream(M, dout.data, relu_out.data, g, begin, end, strip, half);
+            transform_upstream(M, dout.data, relu_out.data, g, begin, end, 0, s.F, strip, half);
             add_bias(bias, M, g, begin, end);
             for (long k = 0; k < 36; k++) {
                 multiply_weights(dU, V, M, g, begin, end, k, block > 0);
                 if (dx) multiply_back(V, M, weights, g, begin, end, k);  // in the place of V, which is done with
             }
-            if (dx) transform_input_back(dx.data, V, carry, g, begin, end, strip, half);
+            if (dx) transform_input_back(dx.data, V, carry, g, begin, end, 0, s.C, strip, half);
         }
     });
 
