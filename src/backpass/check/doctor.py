@@ -311,7 +311,7 @@ def _decide(
             0.2,
         )
     if chosen is None and broken is None and first is not None:
-        solved = solve_for(subject, truth, measured, location, events, cause, overrides)
+        solved = solve_for(subject, truth, measured, location, events, cause, overrides, max(0.8, allowance.left()))
         if solved is not None:
             cause, anchor = solved
             first = anchor

@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Iterator
+from itertools import permutations
 from typing import Any
 
 import numpy as np
@@ -18,6 +19,8 @@ from numpy.typing import NDArray
 from backpass.check.inputs import SCALE, SHIFT, B, W, X
 
 Array = NDArray[np.float64]
+
+ACTIVATIONS = ("relu", "leaky_relu", "elu", "gelu", "swish", "sigmoid", "tanh", "softplus")
 
 # Words in the name of a convolution or pooling that promise something else than the usual formula.
 OTHER_KINDS = re.compile(
@@ -71,6 +74,9 @@ def expected(kind: str, name: str, arguments: dict[str, Any]) -> Iterator[Array]
         or _setting(arguments, "training", "train", "is_training") is False
     ):
         return
+    if step := re.match(r"(rnn|lstm)_?(step|cell)$", _plain(name)):
+        yield from _recurrent(step[1], arguments)
+        return
     w, b = find_array(arguments, W), find_array(arguments, B)
     understood = [x]
     if kind in ("affine", "conv") or "norm" in kind:
@@ -110,8 +116,14 @@ def expected(kind: str, name: str, arguments: dict[str, Any]) -> Iterator[Array]
         yield from _elementwise(_plain(name), x, arguments)
 
 
-def of_the_family(name: str, arguments: dict[str, Any], out: Array) -> bool:
-    """Whether an output is that of an activation with a constant of its author's own: elu with alpha 1.5 is an elu."""
+def of_the_family(kind: str, name: str, references: list[Array], arguments: dict[str, Any], out: Array) -> bool:
+    """Whether an output is that of a layer of the kind all the same.
+
+    An activation may have a constant of its author's own (elu with alpha 1.5 is an elu), and a dense layer its activation.
+    """
+    if kind == "affine":
+        made = (one for name in ACTIVATIONS for scores in references for one in _elementwise(name, scores, {}))
+        return any(one.shape == out.shape and bool(np.allclose(one, out, rtol=1e-6, atol=0)) for one in made)
     x = find_array(arguments, X)
     if x is None or _setting(arguments, "alpha", "slope", "negative_slope", "leak", "beta") is not None:
         return False
@@ -126,6 +138,24 @@ def of_the_family(name: str, arguments: dict[str, Any], out: Array) -> bool:
         else:
             return False
     return _steady(found) and bool(np.array_equal(out[~low], x[~low]))
+
+
+def _recurrent(kind: str, arguments: dict[str, Any]) -> Iterator[Array]:
+    """Return the next hidden state of a recurrent step, where the arguments have the course's names.
+
+    The four gates of an LSTM lie in one matrix, in whatever order; the course's comes first.
+    """
+    names = ["x", "prev_h", "Wx", "Wh", "b", *(["prev_c"] if kind == "lstm" else [])]
+    if set(arguments) != set(names):
+        return
+    x, h, wx, wh, b = (arguments[name] for name in names[:5])
+    scores = x @ wx + h @ wh + b
+    if kind == "rnn":
+        yield np.tanh(scores)
+        return
+    for order in permutations(np.split(scores, 4, axis=1)):
+        i, f, o = (1 / (1 + np.exp(-gate)) for gate in order[:3])
+        yield o * np.tanh(f * arguments["prev_c"] + i * np.tanh(order[3]))
 
 
 def _steady(found: Array) -> bool:

@@ -605,7 +605,8 @@ def locate(
     cure = Cure(subject, truth, wrong_outputs, overrides, truths)
     cure.found = [v.node.signature for v in verdicts if v.status == "right" and v.node is not None]
     for verdict in verdicts:
-        if verdict.status != "right" and not verdict.leaf and verdict.node is not None and len(verdict.events) == 1:
+        unsure = verdict.status != "right" and not verdict.leaf
+        if unsure and verdict.node is not None and len(verdict.events) == 1 and not cure.late():
             _confirm_by_cure(cure, verdict)
     doubtful = [v for v in verdicts if v.status in ("open", "wrong")]
     reach = {id(v): effects(v) for v in doubtful}

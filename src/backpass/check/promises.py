@@ -55,7 +55,7 @@ def examine_formula(
         if agrees(references):
             report.checked.append("the forward's formula")
             return
-        if formulas.of_the_family(name, fresh(variant.arguments), output()):
+        if formulas.of_the_family(kind, name, references, fresh(variant.arguments), output()):
             return
     except Exception:
         return

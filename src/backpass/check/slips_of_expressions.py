@@ -216,6 +216,8 @@ def _name_edits(slot: Slot, node: ast.Name, scope: Scope) -> Iterator[Edit]:
         for power, cost in ((2, 1.7), (3, 1.8), (-1, 1.9)):
             if slot.role == "factor" and node.id not in scope.gradients:
                 yield set_edit(cost, "power", slot, binary(node, ast.Pow(), number(power)), node.id)
+        if slot.role == "factor" and node.id not in scope.gradients:  # the cell of an LSTM shows itself through one
+            yield set_edit(2.2, "function", slot, parse(f"np.tanh({node.id})"), node.id)
         if np.asarray(value).dtype.kind == "b":
             yield set_edit(1.5, "mask_inverted", slot, ast.UnaryOp(ast.Invert(), node), node.id)
         elif node.id not in scope.gradients and slot.role in ("factor", "argument"):

@@ -22,7 +22,7 @@ from backpass.check.measure import Measured
 from backpass.check.nested import stems
 from backpass.check.numeric import relative_error
 from backpass.check.reasons import context_of, named_values
-from backpass.check.recorder import Event, is_real
+from backpass.check.recorder import Allowance, Event, is_real
 from backpass.check.subject import Subject
 
 Array = NDArray[np.float64]
@@ -39,8 +39,13 @@ class Target:
     right: Array
 
 
-def needed(subject: Subject, event: Event, target: Target, overrides: dict[Key, Any]) -> Any:
-    """Return what the value of an event should have been for the target to come out right, or None."""
+def needed(
+    subject: Subject, event: Event, target: Target, overrides: dict[Key, Any], allowance: Allowance
+) -> Any:
+    """Return what the value of an event should have been for the target to come out right, or None.
+
+    None as well where the allowance ends before that is known.
+    """
     value = np.asarray(event.value)
     if value.dtype.kind == "b":
         return _mask(subject, event, target, overrides)
@@ -58,7 +63,7 @@ def needed(subject: Subject, event: Event, target: Target, overrides: dict[Key, 
         nudged = base.copy()
         nudged[index] += step
         moved = _run(subject, event, nudged, target, overrides)
-        if moved is None:
+        if moved is None or not allowance.left():
             return None
         columns.append((moved - start).ravel() / step)
     jacobian = np.stack(columns, axis=1)
@@ -130,6 +135,7 @@ def solve_for(
     events: list[Event],
     known: Cause | None,
     overrides: dict[Key, Any],
+    budget_s: float,
 ) -> tuple[Cause, Verdict] | None:
     """Look, among what the first wrong value is made of, for one whose fault would explain everything."""
     first = location.first_wrong
@@ -142,13 +148,14 @@ def solve_for(
     slopes = Slopes(truth)
     limit = known.cost if known is not None else 3.0 if _only_assembles(subject.program, first) else 1.6
     best: tuple[Cause, Verdict] | None = None
+    allowance = Allowance(subject.program.recorder, budget_s)
     for verdict in _ingredients(subject.program, truth, location, events):
         event = verdict.events[-1]
         if isinstance(event.value, np.ndarray) and not event.value.any():
             continue  # room for a sum: anything could be solved for there
         if slopes.hold(event.value):
             continue  # a true derivative of one value of the forward by another
-        value = needed(subject, event, target, overrides)
+        value = needed(subject, event, target, overrides, allowance)
         if value is None:
             continue
         cause = _explain_solved(event, value, context_of(subject, measured, arrays, upstream))
