@@ -604,3 +604,55 @@ def test_no_factor_is_tried_on_a_shape(monkeypatch):
     check(conv_forward, conv_backward)
     assert len(written) > 100
     assert not [text for text in written if ".shape *" in text]
+
+
+def logs_forward(x):
+    y = np.log(x)  # of negative numbers too
+    return y * 2, x
+
+
+def logs_backward(dout, x):
+    return dout * 2 / x
+
+
+def test_a_forward_that_is_not_finite_is_blamed_where_that_begins():
+    finding = check(logs_forward, logs_backward, {"x": np.array([1.0, -2.0, 3.0])}).findings[0]
+    assert finding.cause == "not_finite"
+    assert finding.code.startswith("y = np.log(x)")
+    assert "the first to hold one is y" in finding.message
+
+
+def test_one_set_of_inputs_may_serve_several_functions():
+    """Each takes what it names; where something is missing, it is not checked, and that is said."""
+    rng = np.random.default_rng(0)
+    shared = {"x": rng.standard_normal((4, 3)), "gamma": rng.standard_normal(3), "beta": rng.standard_normal(3)}
+    assert check(relu_forward, relu_backward, shared).ok
+    assert not check(norm_forward, norm_backward, shared).ok
+    with pytest.raises(errors.ArgumentError, match="norm_forward needs gamma, beta as well, but the inputs are x"):
+        check(norm_forward, norm_backward, {"x": shared["x"]})
+
+
+class Centring:
+    """A softmax classifier that moves the middle of the batch it is lent."""
+
+    def __init__(self):
+        self.params = {"W": np.random.default_rng(0).standard_normal((4, 3))}
+
+    def loss(self, X, y=None):
+        X -= X.mean(axis=0)
+        scores = X @ self.params["W"]
+        if y is None:
+            return scores
+        p = np.exp(scores - scores.max(axis=1, keepdims=True))
+        p /= p.sum(axis=1, keepdims=True)
+        loss = -np.log(p[np.arange(len(y)), y]).mean()
+        p[np.arange(len(y)), y] -= 1
+        return loss, {"W": X.T @ p / len(y)}
+
+
+def test_a_model_that_changes_its_batch_is_blamed_where_it_does():
+    x = np.random.default_rng(1).standard_normal((5, 4))
+    report = check(Centring(), x, np.array([0, 1, 2, 0, 1]))
+    assert [(f.cause, f.code) for f in report.findings if f.severity == "wrong"] == [
+        ("mutation", "X -= X.mean(axis=0)")
+    ]

@@ -28,7 +28,18 @@ ONCE_HELD_OUT = {
 
 # The default run sees every animal of most files, and every so many-th of the slow ones; a campaign sees all.
 # Held out too; truth.py cannot tell all of them (zoo/README.md).
-LATER = ("layers", "networks", "study", "workshop", "evening", "bench")
+LATER = (
+    "layers",
+    "networks",
+    "study",
+    "workshop",
+    "evening",
+    "bench",
+    "norms_and_layers",
+    "losses_and_nets",
+    "sequences_and_blocks",
+    "pictures",
+)
 OWN = ("styles", "builds", "modes", "habits", "carries", "forms", "objects")  # variations written to learn from
 EVERY = {
     "models": 5,

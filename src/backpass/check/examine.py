@@ -22,6 +22,7 @@ from backpass.check.measure import Measured, attempt, gradients_are_right, measu
 from backpass.check.objects import as_pair, made_with, methods_of, static_pair
 from backpass.check.own import check_net, check_own, is_own
 from backpass.check.promises import examine_formula, examine_modes
+from backpass.check.recorder import is_real
 from backpass.check.report import Finding, GradientRow, Report
 from backpass.check.subject import Layer, Loss, NotCheckable, Subject, arguments_by_name, call_with, fresh, repeatable
 from backpass.errors import ArgumentError, BackpassError
@@ -453,11 +454,20 @@ def _label(variant: Variant) -> str:
 
 
 def _finite_forward(subject: Subject, report: Report) -> None:
+    program = subject.program
     with quiet():
-        if not np.isfinite(subject.loss(subject.leaves)) and not any(f.cause == "not_finite" for f in report.findings):
-            report.findings.append(
-                Finding("wrong", "not_finite", "the forward returns NaN or infinity on ordinary inputs")
-            )
+        if np.isfinite(subject.loss(subject.leaves)) or any(f.cause == "not_finite" for f in report.findings):
+            return
+        with program.watched("values"):
+            program.recorder.reset(record=True)
+            subject.loss(subject.leaves)
+            events = program.recorder.events or []
+            program.recorder.reset()
+    message = "the forward returns NaN or infinity on ordinary inputs"
+    bad = next((e for e in events if e.site.defines and is_real(e.value) and not np.isfinite(e.value).all()), None)
+    place = ("", "", 0, "") if bad is None else program.place(bad.site)
+    message += f"; the first to hold one is {bad.site.name}" if bad is not None and bad.site.name else ""
+    report.findings.append(Finding("wrong", "not_finite", message, *place))
 
 
 # ---------------------------------------------------------------------------------------------------------------

@@ -199,6 +199,11 @@ class Program:
             for namespace in hooked:
                 namespace.pop(HOOK, None)
 
+    def place(self, site: Site) -> tuple[str, str, int, str]:
+        """Return function, path, line and code of a site, as a finding has them."""
+        code = self.files[site.path].lines[site.line - 1].strip()
+        return site.function.rpartition(".")[2], relative_path(site.path), site.line, code
+
     def has_source(self, function: Any) -> bool:
         """Whether the source of a function is at hand, so that its lines can be judged."""
         return self.source(function) is not None

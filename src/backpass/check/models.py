@@ -345,10 +345,17 @@ def _repeats(model: LossAndGradients, x: Any, y: Any, program: Program, report: 
     subject = Whole(model, x, y, program, report.name)
     given = np.array(x)
     subject.randomness.rewind()
-    first = model.loss(given, y)
+    with program.watched("ticks"):
+        program.recorder.reset(watch=[given])
+        first = model.loss(given, y)
+        changed = program.recorder.changed
+        program.recorder.reset()
     if not np.array_equal(given, x):
+        path, line = changed[0][1:] if changed else ("", 0)
+        code = program.files[path].lines[line - 1].strip() if changed else ""
+        message = "loss changes X in place  ->  work on a copy"
         report.findings.append(
-            Finding("wrong", "mutation", "loss changes X in place  ->  work on a copy", quantity="X")
+            Finding("wrong", "mutation", message, "loss", relative_path(path) if path else "", line, code, "X")
         )
     subject.randomness.rewind()
     second = model.loss(np.array(x), y)

@@ -39,9 +39,7 @@ class Target:
     right: Array
 
 
-def needed(
-    subject: Subject, event: Event, target: Target, overrides: dict[Key, Any], allowance: Allowance
-) -> Any:
+def needed(subject: Subject, event: Event, target: Target, overrides: dict[Key, Any], allowance: Allowance) -> Any:
     """Return what the value of an event should have been for the target to come out right, or None.
 
     None as well where the allowance ends before that is known.

@@ -670,10 +670,26 @@ def named_sizes(shape: tuple[int, ...], arguments: dict[str, Any]) -> dict[str, 
     return sizes
 
 
+def _named(function: Callable[..., Any], inputs: dict[str, Any]) -> dict[str, Any]:
+    """Return what a function takes of the inputs: one `inputs(rng)` may serve several functions of a file."""
+    try:
+        parameters = [p for p in inspect.signature(function).parameters.values() if p.name != "self"]
+    except (TypeError, ValueError):
+        return dict(inputs)
+    if any(p.kind in (p.VAR_POSITIONAL, p.VAR_KEYWORD) for p in parameters):
+        return dict(inputs)
+    if missing := [p.name for p in parameters if p.default is p.empty and p.name not in inputs]:
+        raise ArgumentError(
+            f"{getattr(function, '__name__', 'forward')} needs {', '.join(missing)} as well, but the inputs are "
+            f"{', '.join(inputs) or 'none'}; give inputs(rng) for it, or check it as a part of what calls it"
+        )
+    return {p.name: inputs[p.name] for p in parameters if p.name in inputs}
+
+
 def arguments_by_name(function: Callable[..., Any], inputs: Any) -> dict[str, Any]:
     """Arguments as a dict by parameter name, from a tuple or a dict."""
     if isinstance(inputs, dict):
-        return dict(inputs)
+        return _named(function, inputs)
     if not isinstance(inputs, tuple | list):
         inputs = (inputs,)
     try:
