@@ -598,6 +598,12 @@ void multiply_back(T* V, const T* M, const Weights<T, m, subs>& weights, const L
     });
 }
 
+// From one plane of dU to the next, each for an s and (i, j); as those of U, they fall into different sets of the caches.
+template <class T>
+long weights_plane(const ConvSizes& s) {
+    return odd_vectors<T>(s.C * divide_up(s.F, lanes<T>) * lanes<T>);
+}
+
 // dU_ij[s] (+)= Σ_t V[s, t + (i, j)] dM[s, t], in panels of NR filters, each (C, NR), for each (i, j).
 template <class T, int m, int subs>
 void multiply_weights(T* dU, const T* V, const T* M, const Layout<T, m, subs>& g, long begin, long end, long s, bool accumulate) {
@@ -620,7 +626,7 @@ void multiply_weights(T* dU, const T* V, const T* M, const Layout<T, m, subs>& g
             for (int j = 0; j < subs; j++) {
                 if (is_zero(subs, s / 6, i) || is_zero(subs, s % 6, j)) continue;
                 const T* const from = V + s * g.V_plane + (tile + i * g.wide + j) * g.C_stride;
-                T* const sums = dU + ((s * subs + i) * subs + j) * C * filters;
+                T* const sums = dU + ((s * subs + i) * subs + j) * weights_plane<T>(g.s);
                 for (long f = 0; f < filters; f += NR<T>) {
                     const long width = std::min<long>(NR<T>, filters - f);
                     for (long part = 0; part < parts; part++) {
@@ -640,7 +646,7 @@ void multiply_weights(T* dU, const T* V, const T* M, const Layout<T, m, subs>& g
 template <class T, int m, int subs>
 void transform_weights_back(T* dw, const T* dU, long pieces, long size, const Weights<T, m, subs>& weights, const ConvSizes& s) {
     constexpr int L = lanes<T>, r = 7 - m, all = subs * subs;
-    const long filters = divide_up(s.F, L) * L, plane = s.C * filters;
+    const long filters = divide_up(s.F, L) * L, plane = weights_plane<T>(s);
     const long taps = s.HH * s.HH, chunk = 32, chunks = divide_up(s.C, chunk);
     share(filters / L * chunks, pieces * size, [&](long piece) {
         const long f = piece / chunks * L, c0 = piece % chunks * chunk, c1 = std::min(s.C, c0 + chunk);
@@ -751,7 +757,7 @@ void backward_by_planes(const ConvSizes& s, Array<T> dx, Array<T> dw, Array<T> d
         weights.packed = scratch<T>(Slot::packed_a, weights.size());
         weights.transform(w.data);
     }
-    const long channels = divide_up(s.C, L), filters = divide_up(s.F, L), size = 36 * s.C * filters * L;
+    const long channels = divide_up(s.C, L), filters = divide_up(s.F, L), size = 36 * weights_plane<T>(s);
     T *const dU = scratch<T>(Slot::partial, size + filters * L), *const bias = dU + size;
     fill_zero(bias, filters * L);
     T *const V = scratch<T>(Slot::packed_b, 36 * (g.V_plane + g.M_plane) + channels * L * g.overlap * g.pitch);
@@ -797,7 +803,7 @@ void backward(const ConvSizes& s, Array<T> dx, Array<T> dw, Array<T> db, Array<c
         weights.transform(w.data);
     }
     // A piece is some images; it sums dU and db into its own place.
-    const long filters = divide_up(s.F, L) * L, plane = s.C * filters, size = 36 * all * plane + filters;
+    const long filters = divide_up(s.F, L) * L, plane = weights_plane<T>(s), size = 36 * all * plane + filters;
     const long pieces = std::min(s.N, std::clamp(divide_up(s.N * g.rows * g.cols, 256), 2L, 8L));
     T* const partial = scratch<T>(Slot::partial, pieces * size);
     share(pieces, g.work(), [&](long piece) {
