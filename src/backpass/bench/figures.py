@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..errors import ArgumentError, MissingExtraError
 from .group import GROUPS
-from .results import BEYOND_CACHES, Results, least_seconds
+from .results import BEYOND_CACHES, Results, lost_seconds
 from .targets import targets_of
 
 if TYPE_CHECKING:
@@ -168,17 +168,16 @@ def roofline(results: Results) -> Figure:
     'share of the limit in %'
     """
     cases = {name: case for name, case in results["cases"].items() if name.startswith("roofline/") and case["share"]}
-    lost = {
-        name: float(case["median"][case["ours"]]) - (least_seconds(case, results["limits"]) or 0.0)
-        for name, case in cases.items()
-    }
-    names = sorted(cases, key=lambda name: -lost[name])
+    names = sorted(cases, key=lambda name: -lost_seconds(cases[name]))
     figure, axes = _axes(len(names) + 1)
     for y, name in enumerate(names):
         share, (target, *_) = 100 * cases[name]["share"], targets_of(name)
         axes.barh(y, share, height=0.7, color="#3b82c4" if target.met(share / 100) else "#e07b22")
         axes.plot([100 * target.bound], [y], "|", color=INK, markersize=11, markeredgewidth=1.6)
-        axes.text(1, y, f"{share:.0f} %, loses {1e3 * lost[name]:.1f} ms", va="center", fontsize=7, color="white")
+        loss = f", loses {1e3 * lost_seconds(cases[name]):.1f} ms" if share < 100 else ""
+        inside = share > 30  # there the words fit
+        at, color = (1, "white") if inside else (share + 1, INK)
+        axes.text(at, y, f"{share:.0f} %{loss}", va="center", fontsize=7, color=color)
     axes.axvline(100, color=INK, linewidth=1)
     axes.set_yticks(range(len(names)), [name.partition("/")[2] for name in names])
     axes.set_ylim(len(names), -1)

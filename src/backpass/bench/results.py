@@ -81,6 +81,17 @@ def share_of_limit(result: Mapping[str, Any], limits: Mapping[str, float] | None
     return None if least is None else least / float(result["median"][result["ours"]])
 
 
+def lost_seconds(result: Mapping[str, Any]) -> float:
+    """Return the time that a case takes beyond what the machine's limit allows.
+
+    Examples
+    --------
+    >>> lost_seconds({"ours": "backpass@2", "median": {"backpass@2": 0.2}, "share": 0.75})
+    0.05
+    """
+    return float(result["median"][result["ours"]]) * max(0.0, 1 - (result["share"] or 0.0))
+
+
 def least_seconds(result: Mapping[str, Any], limits: Mapping[str, float] | None) -> float | None:
     """Return the time below which this machine cannot do a case: operations or bytes, whichever takes longer.
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from ..words import about
 from .group import GROUPS, load_group
-from .results import Results, compare, least_seconds
+from .results import Results, compare, lost_seconds
 from .targets import verdict
 
 Table = tuple[str, list[str], list[list[str]]]  # title, columns, rows
@@ -61,9 +61,8 @@ def table(group: str, results: Results, *, brief: bool = False) -> Table:
     See `backpass bench matrix_product`.
     """
     cases = {name.partition("/")[2]: case for name, case in results["cases"].items() if name.startswith(f"{group}/")}
-    limits = results.get("limits")
     if group == "roofline":
-        cases = dict(sorted(cases.items(), key=lambda item: -_lost(item[1], limits)))
+        cases = dict(sorted(cases.items(), key=lambda item: -lost_seconds(item[1])))
     peers = list(dict.fromkeys(peer for case in cases.values() for peer in case["ratio"]))
     shares = any(case.get("share") is not None for case in cases.values())
     said = {name: verdict(f"{group}/{name}", case, brief=brief) for name, case in cases.items()}
@@ -84,7 +83,7 @@ def table(group: str, results: Results, *, brief: bool = False) -> Table:
         row = {"case": name, "backpass": about_so + value(float(case["median"][case["ours"]]), case["unit"])}
         row |= {takes[peer]: _ratio(ratio, brief=brief) for peer, ratio in case["ratio"].items()}
         row["share"] = "" if case.get("share") is None else f"{100 * case['share']:.0f} %"
-        row["lost"] = value(_lost(case, limits), "s") if group == "roofline" else ""
+        row["lost"] = value(lost_seconds(case), "s") if group == "roofline" else ""
         row |= {"target": said[name], "noise": case["noise"]}
         rows.append([row.get(column, "") for column in columns])
     return f"{group}: {load_group(group).title}", columns, rows
@@ -94,10 +93,6 @@ def _ratio(ratio: Mapping[str, Any], *, brief: bool) -> str:
     if brief:
         return f"{about(ratio['median'])} x"
     return f"{ratio['median']:.2f} x ({ratio['low']:.2f} to {ratio['high']:.2f})"
-
-
-def _lost(case: Mapping[str, Any], limits: Mapping[str, float] | None) -> float:
-    return max(0.0, float(case["median"][case["ours"]]) - (least_seconds(case, limits) or 0.0))
 
 
 def geometric_mean(results: Results, beginning: str, peer: str) -> float | None:
