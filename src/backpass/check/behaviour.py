@@ -121,7 +121,7 @@ def _report_mutation(
     path, line, code = "", 0, ""
     if index in places:
         path, line = places[index]
-        code = program.files[path].lines[line - 1].strip()
+        code = program.code_at(path, line)
         path = relative_path(path)
     else:
         line, code, path, _ = line_with(program, function, ("out=", "return"))
@@ -189,7 +189,7 @@ def _report_second_call(
             place.line,
             place.function.rpartition(".")[2],
         )
-        finding.code = program.files[place.path].lines[place.line - 1].strip()
+        finding.code = program.code_at(place.path, place.line)
         finding.quantity = place.name
     report.findings.append(finding)
 
@@ -285,7 +285,7 @@ def _dtype_finding(
             site.line,
             site.function.rpartition(".")[2],
         )
-        finding.code, finding.quantity = program.files[site.path].lines[site.line - 1].strip(), site.name
+        finding.code, finding.quantity = program.code_at(site.path, site.line), site.name
     report.findings.append(finding)
 
 

@@ -190,7 +190,7 @@ def _draws_in_backward(subject: Layer, report: Report) -> bool:
     shared = {f.__code__.co_name for f in reachable([subject.forward])}  # a helper of both is not at fault
     own = [e for e in different if e.site.function.rpartition(".")[2] not in shared]
     site = (own or different)[0].site
-    code = subject.program.files[site.path].lines[site.line - 1].strip()
+    code = subject.program.code_at(site.path, site.line)
     report.findings.append(
         Finding(
             "wrong",

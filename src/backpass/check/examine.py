@@ -56,7 +56,7 @@ def check(
         For a model: X.  For a layer object: x.
     arguments
         Arguments of the forward: a tuple, or a dict by name, or a function of a `numpy.random.Generator` that returns
-        one of them.
+        one of them; what a dict holds beyond the forward's parameters is left out.
         Floating-point arrays are differentiated.  None: made from the names of function and parameters.  For a model:
         y.
     wrt

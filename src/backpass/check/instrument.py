@@ -199,10 +199,13 @@ class Program:
             for namespace in hooked:
                 namespace.pop(HOOK, None)
 
+    def code_at(self, path: str, line: int) -> str:
+        """Return a line of a file of the user's."""
+        return self.files[path].lines[line - 1].strip()
+
     def place(self, site: Site) -> tuple[str, str, int, str]:
         """Return function, path, line and code of a site, as a finding has them."""
-        code = self.files[site.path].lines[site.line - 1].strip()
-        return site.function.rpartition(".")[2], relative_path(site.path), site.line, code
+        return site.function.rpartition(".")[2], relative_path(site.path), site.line, self.code_at(site.path, site.line)
 
     def has_source(self, function: Any) -> bool:
         """Whether the source of a function is at hand, so that its lines can be judged."""

@@ -336,7 +336,7 @@ def _blame_last_store(subject: Whole, gradient: Any, finding: Finding) -> None:
             site.line,
             site.function.rpartition(".")[2],
         )
-        finding.code = subject.program.files[site.path].lines[site.line - 1].strip()
+        finding.code = subject.program.code_at(site.path, site.line)
         finding.fix = ""
 
 
@@ -352,7 +352,7 @@ def _repeats(model: LossAndGradients, x: Any, y: Any, program: Program, report: 
         program.recorder.reset()
     if not np.array_equal(given, x):
         path, line = changed[0][1:] if changed else ("", 0)
-        code = program.files[path].lines[line - 1].strip() if changed else ""
+        code = program.code_at(path, line) if changed else ""
         message = "loss changes X in place  ->  work on a copy"
         report.findings.append(
             Finding("wrong", "mutation", message, "loss", relative_path(path) if path else "", line, code, "X")

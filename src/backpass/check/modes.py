@@ -135,7 +135,7 @@ def _finding(program: Program, loss: Any, message: str, repair: Repair | None) -
         line, code, path, function = line_with(program, loss, (r"mode.*=", r"batch_?norm|bn", r"drop", "def "))
         return Finding("wrong", "test_mode", message, function, path, line, code)
     path = repair.function.__code__.co_filename
-    code = program.files[path].lines[repair.edit.line - 1].strip()
+    code = program.code_at(path, repair.edit.line)
     name = repair.function.__code__.co_name
     return Finding(
         "wrong", "test_mode", message, name, relative_path(path), repair.edit.line, code, fix=repair.edit.text

@@ -85,7 +85,7 @@ def _with(program: Program, repair: Repair, question: Callable[[], bool]) -> boo
 
 def _forward_finding(program: Program, found: Repair, cause: str, message: str) -> Finding:
     path = found.function.__code__.co_filename
-    code = program.files[path].lines[found.edit.line - 1].strip()
+    code = program.code_at(path, found.edit.line)
     return Finding(
         "wrong",
         cause,
@@ -471,6 +471,5 @@ def _recorded(program: Program, run: Callable[[], Any]) -> tuple[Any, list[Event
 
 
 def _place(program: Program, event: Event) -> Place:
-    site = event.site
-    code = program.files[site.path].lines[site.line - 1].strip()
-    return site.line, code, relative_path(site.path), site.function.rpartition(".")[2]
+    function, path, line, code = program.place(event.site)
+    return line, code, path, function

@@ -11,6 +11,7 @@ import inspect
 import random
 import re
 import types
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -134,7 +135,7 @@ class Randomness:
             generator.bit_generator.state = state
 
 
-class Subject:
+class Subject(ABC):
     """The common face; `loss`, `run` and `gradients` are what the three kinds fill in."""
 
     name = ""
@@ -146,16 +147,16 @@ class Subject:
         self.leaves = leaves
         self.randomness = Randomness.around(program)
 
+    @abstractmethod
     def loss(self, leaves: dict[str, Array]) -> float:
         """Return the number that is differentiated; forward only."""
-        raise NotImplementedError
 
+    @abstractmethod
     def backward(self, begin: Callable[[], None], seed: int = 0) -> dict[str, Any]:
         """Return the user's gradients by leaf; `begin` is called when the backward proper starts.
 
         `seed` picks the upstream gradient.
         """
-        raise NotImplementedError
 
     def sizes(self) -> dict[str, int]:
         """Sizes worth naming in a sentence: N, D ..., from the shape of the first leaf."""
