@@ -43,6 +43,13 @@ def layernorm_backward(out, x) -> Callable[[], None]:
     return native.layernorm_backward(out, sums[0], sums[1], np.cos(x), x, gamma, mean, rstd, None)
 
 
+def batchnorm(out, x) -> Callable[[], None]:
+    width = x.shape[1]
+    return native.batchnorm_infer(
+        out, x, numbers(width), numbers(width), numbers(width), np.abs(numbers(width)), 1e-5, 1
+    )
+
+
 def gather(out, x) -> Callable[[], None]:
     width = x.shape[1]
     samples = np.random.default_rng(0).integers(0, 256, (256, width), np.uint8)
@@ -52,7 +59,7 @@ def gather(out, x) -> Callable[[], None]:
 
 @pytest.mark.parametrize("width", [WIDTH, WIDTH + 3])
 @pytest.mark.parametrize("offset", [0, 4])
-@pytest.mark.parametrize("kernel", [leaky_relu, layernorm, layernorm_backward, gather])
+@pytest.mark.parametrize("kernel", [leaky_relu, layernorm, layernorm_backward, batchnorm, gather])
 def test_large_arrays_hold_what_their_halves_do(kernel, offset, width) -> None:
     x, large = numbers(ROWS, width), aligned(ROWS, width, offset=offset)
     found = []
@@ -75,3 +82,19 @@ def test_a_large_array_may_be_changed_in_place() -> None:
     expected = np.where(x > 0, x, x * np.float32(0.01))
     leaky_relu(x, x)()
     np.testing.assert_array_equal(x, expected)
+
+
+def test_batch_norm_is_the_same_wherever_its_outputs_lie() -> None:
+    x, dout, (gamma, beta) = numbers(ROWS, WIDTH), np.cos(numbers(ROWS, WIDTH)), numbers(2, WIDTH)
+    found = []
+    for offset in (0, 4):  # only whole aligned vectors go past the caches
+        out, dx, rest = (
+            aligned(ROWS, WIDTH, offset=offset),
+            aligned(ROWS, WIDTH, offset=offset),
+            np.zeros((5, WIDTH), np.float32),
+        )
+        mean, var, rstd, dgamma, dbeta = rest
+        native.batchnorm_forward(out, mean, var, rstd, x, gamma, beta, 1e-5, 1)()
+        native.batchnorm_backward(dx, dgamma, dbeta, dout, x, gamma, mean, rstd, out, 1.0)()
+        found.append((out.tobytes(), dx.tobytes(), rest.tobytes()))
+    assert found[0] == found[1]

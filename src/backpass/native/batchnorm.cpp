@@ -58,16 +58,17 @@ void moments(T* mean_out, T* deviation_out, const T* x, const T* origin, long D,
 
 // out = (x - mean) scale + beta, and the relu.
 template <bool relu, class T>
-void normalise(T* out, const T* x, const T* mean, const T* scale, const T* beta, long D, long first, long last, long begin,
-               long end) {
+void normalise(T* out, bool past, const T* x, const T* mean, const T* scale, const T* beta, long D, long first, long last,
+               long begin, long end) {
     for_each_rows<T>(first, last, begin, end, [&](auto columns, long n, auto together) {
         const Vec<T> m = columns.get(mean), k = columns.get(scale), b = columns.get(beta);
         for (int i = 0; i < together; i++) {
             Vec<T> value = (columns.get(x + (n + i) * D) - m) * k + b;
             if constexpr (relu) value = value < T(0) ? Vec<T>{} : value;
-            columns.put(out + (n + i) * D, value);
+            columns.put(out + (n + i) * D, value, past);
         }
     });
+    if (past) finish_past();
 }
 
 // What arrives at the normalisation: dout, but nothing where the relu behind it, or the dropout behind that, let nothing
@@ -113,16 +114,17 @@ void gradient_sums(T* sum_out, T* product_out, const T* dout, const T* relu_out,
 
 // dx = gamma rstd (upstream - mean of upstream - xhat mean of upstream xhat) = scale upstream - shift - tilt (x - mean)
 template <bool relu, class T>
-void input_gradient(T* dx, const T* dout, const T* relu_out, T factor, const T* x, const T* mean, const T* scale,
-                    const T* shift, const T* tilt, long D, long first, long last, long begin, long end) {
+void input_gradient(T* dx, bool past, const T* dout, const T* relu_out, T factor, const T* x, const T* mean,
+                    const T* scale, const T* shift, const T* tilt, long D, long first, long last, long begin, long end) {
     for_each_rows<T>(first, last, begin, end, [&](auto columns, long n, auto together) {
         const Vec<T> m = columns.get(mean), k = columns.get(scale), a = columns.get(shift), b = columns.get(tilt);
         for (int i = 0; i < together; i++) {
             const long row = (n + i) * D;
             const Vec<T> d = upstream<relu>(columns, dout, relu_out, factor, row);
-            columns.put(dx + row, k * d - (a + (columns.get(x + row) - m) * b));
+            columns.put(dx + row, k * d - (a + (columns.get(x + row) - m) * b), past);
         }
     });
+    if (past) finish_past();
 }
 
 }  // namespace
@@ -131,6 +133,7 @@ template <class T>
 void batchnorm_forward(Array<T> out, Array<T> mean, Array<T> var, Array<T> rstd, Array<const T> x, Array<const T> gamma,
                        Array<const T> beta, double eps, long relu) {
     const long N = x.shape[0], D = x.shape[1];
+    const bool past = out.data != x.data && pays_past(out.data, N * D, D);
     const Grid grid(N, D);
     T* const partial = scratch<T>(Slot::partial, static_cast<std::size_t>(2 * grid.row_pieces * D));
     grid.for_each_piece([&](long r, long first, long last, long begin, long end) {
@@ -161,7 +164,7 @@ void batchnorm_forward(Array<T> out, Array<T> mean, Array<T> var, Array<T> rstd,
             std::copy(root + begin, root + end, rstd.data + begin);
         }
         const auto kernel = relu ? normalise<true, T> : normalise<false, T>;
-        kernel(out.data, x.data, centre, scale, beta.data, D, first, last, begin, end);
+        kernel(out.data, past, x.data, centre, scale, beta.data, D, first, last, begin, end);
     });
 }
 BACKPASS_KERNEL(batchnorm_forward, "out(N, D) mean(D) var(D) rstd(D) x(N, D) gamma(D) beta(D) eps relu")
@@ -174,6 +177,7 @@ void batchnorm_backward(Array<T> dx, Array<T> dgamma, Array<T> dbeta, Array<cons
                         double dropout_scale) {
     const long N = x.shape[0], D = x.shape[1];
     const T factor = static_cast<T>(dropout_scale);
+    const bool past = dx && dx.data != dout.data && pays_past(dx.data, N * D, D);
     const Grid grid(N, D);
     T* const partial = scratch<T>(Slot::partial, static_cast<std::size_t>(2 * grid.row_pieces * D));
     grid.for_each_piece([&](long r, long first, long last, long begin, long end) {
@@ -198,7 +202,7 @@ void batchnorm_backward(Array<T> dx, Array<T> dgamma, Array<T> dbeta, Array<cons
             product[d] = product[d] * rstd[d] * share * scale[d] * rstd[d];  // in an order that does not underflow early
         }
         const auto kernel = relu_out ? input_gradient<true, T> : input_gradient<false, T>;
-        kernel(dx.data, dout.data, relu_out.data, factor, x.data, mean.data, scale, sum, product, D, first, last, begin, end);
+        kernel(dx.data, past, dout.data, relu_out.data, factor, x.data, mean.data, scale, sum, product, D, first, last, begin, end);
     });
 }
 BACKPASS_KERNEL(batchnorm_backward,
@@ -209,11 +213,12 @@ template <class T>
 void batchnorm_infer(Array<T> out, Array<const T> x, Array<const T> gamma, Array<const T> beta, Array<const T> mean,
                      Array<const T> var, double eps, long relu) {
     const long N = x.shape[0], D = x.shape[1];
+    const bool past = out.data != x.data && pays_past(out.data, N * D, D);
     T* const scale = scratch<T>(Slot::other, static_cast<std::size_t>(D));
     for (long d = 0; d < D; d++) scale[d] = gamma[d] / std::sqrt(var[d] + static_cast<T>(eps));
     const auto kernel = relu ? normalise<true, T> : normalise<false, T>;
     Grid(N, D).for_each_piece([&](long, long first, long last, long begin, long end) {
-        kernel(out.data, x.data, mean.data, scale, beta.data, D, first, last, begin, end);
+        kernel(out.data, past, x.data, mean.data, scale, beta.data, D, first, last, begin, end);
     });
 }
 BACKPASS_KERNEL(batchnorm_infer, "out(N, D) x(N, D) gamma(D) beta(D) mean(D) var(D) eps relu")
