@@ -435,7 +435,9 @@ class Model:
         for i in reversed(range(U)):
             shares = i + 1 < U and views[i + 1]
             if i + 1 < U and not keep and douts_at[i + 1] != douts_at[-1]:  # dscores stay what the loss made of them
-                shares |= unit_in_place(units[i + 1], self.layers, kernels=self.kernels)
+                behind = units[i + 1]
+                sizes = (shapes[behind.first], declared[behind.last].out)
+                shares |= unit_in_place(behind, self.layers, *sizes, kernels=self.kernels)
             if shares:
                 douts_at[i] = douts_at[i + 1]
                 stretch(douts_at[i], 2 * U - i)
