@@ -42,6 +42,16 @@ def test_rows_count_products_and_bytes():
     assert rows["7 Affine"].forward_flops == 2 * 3 * 96 * 5
 
 
+def test_outputs_that_no_pool_reads_do_not_count():
+    layers = [bp.Conv(16, 3, padding=1), bp.MaxPool(2), bp.Flatten(), bp.Affine(5)]
+    model = bp.Model(layers, (8, 15, 13))
+    side = (14, 12) if model.kernels else (15, 13)
+    conv, pool = model.profile(3, rounds=1).rows[:2]
+    assert conv.forward_flops == 2 * 3 * 16 * side[0] * side[1] * 8 * 9
+    assert conv.forward_bytes == 4 * (3 * 8 * 15 * 13 + 3 * 16 * side[0] * side[1] + 16 * 8 * 9 + 16)
+    assert pool.forward_bytes == 4 * 3 * 16 * (side[0] * side[1] + 7 * 6) + 3 * 16 * 7 * 6
+
+
 @pytest.mark.parametrize("kernels", [True, False])
 def test_times_of_inner_layers_add_up_to_their_block(kernels):
     model = net()

@@ -17,7 +17,7 @@ import numpy as np
 from . import native
 from .basics import require
 from .layers.base import Declared, Layer, Shape
-from .layers.fusion import unit_reads, units_of
+from .layers.fusion import leave_out_unread, unit_reads, units_of
 
 if TYPE_CHECKING:
     from .model import Model
@@ -191,10 +191,15 @@ def _rows(
     named: Sequence[tuple[str, Layer, Shape]], depth: int, seconds: dict[tuple[str, str], float], model: Model
 ) -> list[Row]:
     layers = [layer for _, layer, _ in named]
+    shapes = [shape for _, _, shape in named]
+    all_declared: Sequence[Declared] = [layer.declare(shape) for _, layer, shape in named]
+    if model.kernels and not depth:  # as the model's own program does
+        all_declared = leave_out_unread(layers, shapes, all_declared)
     rows: list[Row] = []
     for unit in units_of(layers, fuse=model.kernels):
         name, layer, x = named[unit.first]
-        declared = [part.declare(shape) for _, part, shape in named[unit.span]]
+        declared = all_declared[unit.span]
+        given = all_declared[unit.first - 1].out if unit.first else x  # x, or the part of it that is computed
         words = f"{name} {' + '.join(type(part).__name__ for part in layers[unit.span])}"
         out = declared[-1].out
         forward_s = sum(s for (way, at), s in seconds.items() if way == "forward" and f"{at}.".startswith(f"{name}."))
@@ -226,8 +231,8 @@ def _rows(
             item = model.dtype.itemsize
             params = item * sum(math.prod(param.shape) for d in declared for param in d.params.values())
             saved = sum(_size_bytes(spec, item) for d in declared for spec in d.cache.values())
-            reads = unit_reads(unit, layers, _all_declared(named), kernels=model.kernels)
-            x_bytes, out_bytes = item * math.prod(x), item * math.prod(out)
+            reads = unit_reads(unit, layers, all_declared, kernels=model.kernels)
+            x_bytes, out_bytes = item * math.prod(given), item * math.prod(out)
             back = out_bytes + ("x" in reads) * x_bytes + ("out" in reads) * out_bytes + (not first) * x_bytes
             amounts = [
                 flops,
@@ -237,10 +242,6 @@ def _rows(
             ]
         rows += [Row(words, depth, out[1:], forward_s, backward_s, *amounts), *inner_rows]
     return rows
-
-
-def _all_declared(named: Sequence[tuple[str, Layer, Shape]]) -> list[Declared]:
-    return [layer.declare(shape) for _, layer, shape in named]
 
 
 def _size_bytes(spec: Any, item: int) -> int:

@@ -626,8 +626,10 @@ def test_one_set_of_inputs_may_serve_several_functions():
     """Each takes what it names; where something is missing, it is not checked, and that is said."""
     rng = np.random.default_rng(0)
     shared = {"x": rng.standard_normal((4, 3)), "gamma": rng.standard_normal(3), "beta": rng.standard_normal(3)}
-    assert check(relu_forward, relu_backward, shared).ok
-    assert not check(norm_forward, norm_backward, shared).ok
+    assert check(relu_forward, relu_backward, lambda _: shared).ok
+    assert not check(norm_forward, norm_backward, lambda _: shared).ok
+    with pytest.raises(errors.ArgumentError, match="relu_forward takes x, and the dict holds gamma, beta as well"):
+        check(relu_forward, relu_backward, shared)  # a dict for this one alone: a slip of the pen would go unseen
     with pytest.raises(errors.ArgumentError, match="norm_forward needs gamma, beta as well, but the inputs are x"):
         check(norm_forward, norm_backward, {"x": shared["x"]})
 

@@ -209,7 +209,7 @@ def test_inputs_from_the_file_from_npz_and_from_another_file(tmp_path):
     """
     path = write(tmp_path, text)
     assert examine(path)[0].findings[0].cause == "not_checked"
-    np.savez(tmp_path / "in.npz", thing=np.array([1.0, 2.0]), other=np.array([3.0, -1.0]))
+    np.savez(tmp_path / "in.npz", thing=np.array([1.0, 2.0]), other=np.array([3.0, -1.0]), bystander=np.ones(2))
     assert examine(path, inputs=str(tmp_path / "in.npz"))[0].gradients[0].status == "right"
     other = write(tmp_path, "def inputs(rng):\n    return rng.random(3), rng.random(3)\n", "given.py")
     assert examine(path, inputs=other)[0].gradients[0].status == "right"

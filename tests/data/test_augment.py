@@ -28,6 +28,8 @@ LISTS = [
     [Flip()],
     [AlternatingFlip()],
     [Translate(2)],
+    [Flip(), Translate(2)],
+    [Translate(2), Flip(), Translate(1), AlternatingFlip()],
     [Translate(1, fill="zero")],
     [Translate(9, fill="zero")],  # further than the picture is large
     [Cutout(3)],

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from ..arena import aligned_bytes
 from ..data import Augmentation, Cutout, Flip, Translate, augmented
 from ..layers.base import Array
 from .group import Group, Side
@@ -49,7 +50,9 @@ def backpass(case: BatchCase) -> Side:
     from .. import native
 
     x, indices, shift, scale = case.arrays()
-    out = np.empty((case.batch, *SHAPE), np.float32)
+    out = (
+        aligned_bytes(4 * case.batch * int(np.prod(SHAPE))).view(np.float32).reshape(case.batch, *SHAPE)
+    )  # as in an arena
     random = np.array([0, 1], np.uint64)  # seed and epoch
     if case.augment:
         codes = np.array([one.code() for one in case.augment], np.float64)

@@ -259,5 +259,5 @@ GROUP = Group(
     title="what it costs besides time",
     cases=CASES,
     run=run,
-    quick=("import, over that of NumPy", "installed size, without NumPy"),
+    quick=("installed size, without NumPy",),
 )

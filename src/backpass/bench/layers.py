@@ -89,7 +89,7 @@ GROUP = Group(
     sides=layer_case.SIDES,
     same=layer_case.SAME,
     work=layer_case.work,
-    quick=tuple(f"{name} medium both" for name in ("Affine", "BatchNorm", "GELU")),
+    quick=("BatchNorm medium both",),
     full=tuple(name for name, (size, case) in ALL.items() if size != "medium" or case.what == "forward"),
     full_sides=(
         "torch compile NCHW@1",

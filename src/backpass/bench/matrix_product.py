@@ -79,5 +79,5 @@ GROUP = Group(
     cases=SQUARES | NETS,
     sides={"backpass": backpass, "numpy": numpy, "torch": torch, "jax": jax},
     work=work,
-    quick=("256 square", "1024 square", "C forward (100,3072)x(3072,100)"),
+    quick=("1024 square", "C forward (100,3072)x(3072,100)"),
 )

@@ -91,13 +91,11 @@ def time_step(step: Callable[[], object], seconds: float) -> list[float]:
     """
     clock = time.perf_counter
     start, calls = clock(), 0
-    step()
-    if (each := clock() - start) > LONG * seconds:
-        return [each]
     while calls < 1 or clock() - start < WARM_UP * seconds:
         step()
         calls += 1
-    each = (clock() - start) / (calls + 1)
+    if (each := (clock() - start) / calls) > LONG * seconds:
+        return [each]
     per_block = max(1, round(BLOCK_S / each))
     blocks: list[float] = []
     begin = clock()

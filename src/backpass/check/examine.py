@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -56,7 +57,7 @@ def check(
         For a model: X.  For a layer object: x.
     arguments
         Arguments of the forward: a tuple, or a dict by name, or a function of a `numpy.random.Generator` that returns
-        one of them; what a dict holds beyond the forward's parameters is left out.
+        one of them, which may serve several forwards: what its dict holds beyond this one's parameters is left out.
         Floating-point arrays are differentiated.  None: made from the names of function and parameters.  For a model:
         y.
     wrt
@@ -240,6 +241,8 @@ def _title(forward: Callable[..., Any], backward: Callable[..., Any] | None) -> 
 def _variants(forward: Callable[..., Any], title: str, arguments: Any, seed: int) -> list[Variant]:
     if callable(arguments):
         arguments = arguments(np.random.default_rng(seed))
+    elif isinstance(arguments, dict):
+        _refuse_unknown(forward, arguments)
     if arguments is not None:
         named = arguments_by_name(forward, arguments)
         given = {k: _as_float(v) for k, v in named.items()}
@@ -253,6 +256,21 @@ def _variants(forward: Callable[..., Any], title: str, arguments: Any, seed: int
             "give them, as a tuple or dict of arrays, or as a function inputs(rng)"
         )
     return variants
+
+
+def _refuse_unknown(forward: Callable[..., Any], arguments: dict[str, Any]) -> None:
+    """Raise where a dict for this forward alone holds a name that it does not take: a slip of the pen would go unseen."""
+    try:
+        parameters = inspect.signature(forward).parameters.values()
+    except (TypeError, ValueError):
+        return
+    names = [p.name for p in parameters]
+    unknown = [name for name in arguments if name not in names]
+    if unknown and not any(p.kind in (p.VAR_POSITIONAL, p.VAR_KEYWORD) for p in parameters):
+        raise ArgumentError(
+            f"arguments: {getattr(forward, '__name__', 'the forward')} takes {', '.join(names) or 'nothing'}, and the dict "
+            f"holds {', '.join(map(str, unknown))} as well; a function inputs(rng) may return more than it takes"
+        )
 
 
 def _batch_of_one(forward: Callable[..., Any], title: str, given: dict[str, Any]) -> dict[str, Any] | None:

@@ -275,12 +275,16 @@ def _defining(module: types.ModuleType, only: str) -> tuple[types.ModuleType, st
 
 
 def _inputs_of(request: Request, module: types.ModuleType) -> Any:
+    found: Any
     if request.inputs.endswith(".npz"):
         with np.load(request.inputs, allow_pickle=False) as file:
-            return {k: (file[k].item() if file[k].ndim == 0 else file[k]) for k in file.files}
-    if request.inputs:
-        return load(request.inputs).inputs
-    return getattr(module, "inputs", None)
+            found = {k: (file[k].item() if file[k].ndim == 0 else file[k]) for k in file.files}
+    elif request.inputs:
+        found = load(request.inputs).inputs
+    else:
+        found = getattr(module, "inputs", None)
+    # A function: it serves whatever the file has, and not each of its functions takes all of it.
+    return (lambda _: dict(found)) if isinstance(found, dict) else found
 
 
 def _serve(request: Request, out: Any) -> None:

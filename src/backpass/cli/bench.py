@@ -21,7 +21,9 @@ def bench(
     groups: Annotated[
         list[str] | None, typer.Argument(metavar="[BENCHMARK]...", help="Which; all if none is named.")
     ] = None,
-    quick: Annotated[bool, typer.Option("--quick", help="The most telling cases only: two to three minutes.")] = False,
+    quick: Annotated[
+        bool, typer.Option("--quick", help="The most telling cases only: one and a half to two minutes.")
+    ] = False,
     full: Annotated[bool, typer.Option("--full", help="Every case and every side: an hour or more.")] = False,
     only: Annotated[
         list[str] | None, typer.Option("--only", metavar="WORD", help="Cases in whose name it occurs. Repeatable.")

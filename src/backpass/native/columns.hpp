@@ -19,8 +19,8 @@ struct Columns {
         if constexpr (whole) return load(row + first);
         return load_some(row + first, count);
     }
-    void put(T* row, Vec<T> v) const {
-        if constexpr (whole) return store(row + first, v);
+    void put(T* row, Vec<T> v, bool past = false) const {  // past the caches, where that pays (simd.hpp)
+        if constexpr (whole) return past ? store_past(row + first, v) : store(row + first, v);
         store_some(row + first, v, count);
     }
 };

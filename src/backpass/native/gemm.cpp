@@ -22,6 +22,8 @@ namespace {
 
 // Multiply-adds that a piece should have at least: some 2 us, several times what handing it out costs.
 constexpr long piece_work = 1 << 17;
+// From so many on, a product is a job of its own: its pieces are equal, those of two products together leave a thread waiting.
+constexpr long large_work = 1 << 25;
 // k of a block: a panel of B (block, NR) takes 64 KiB with AVX-512, and C is read and written once per block.
 template <class T>
 constexpr long block_k = 2048 / sizeof(T);
@@ -293,7 +295,8 @@ template <class T>
 void gemm_pair(const MatrixProduct<T>& first, const MatrixProduct<T>* second,
                const std::function<void(long, long)>& beside) {
     const Planned<T> one = plan(first), two = plan(second ? *second : first);
-    if (one.parts > 1 || two.parts > 1) {
+    const bool large = one.x.m * one.x.n * one.x.k > large_work;
+    if (one.parts > 1 || two.parts > 1 || large) {
         run(one);
         if (second) run(two);
         const long parts = divide_up(first.b.cols, 256);

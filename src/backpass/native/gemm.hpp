@@ -45,7 +45,7 @@ template <class T>
 void gemm(T* c, long ldc, Matrix<T> a, Matrix<T> b, Epilogue<T> epilogue = {});
 
 // Two products (the second may be missing) that do not need each other, and beside(part, parts) for all parts of something
-// that needs neither: where they are small, all at once.
+// that needs neither: where they are small, all at once; large ones one after the other, each in equal pieces.
 template <class T>
 void gemm_pair(const MatrixProduct<T>& first, const MatrixProduct<T>* second,
                const std::function<void(long, long)>& beside);

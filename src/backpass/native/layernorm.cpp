@@ -39,6 +39,7 @@ void layernorm_forward(Array<T> out, Array<T> mean, Array<T> rstd, Array<const T
                        Array<const T> beta, double eps, long relu) {
     const long N = x.rows(), D = x.cols();
     const T share = T(1) / static_cast<T>(D);
+    const bool past = out.data != x.data && pays_past(out.data, N * D, D);
     parallel_ranges(N, std::max(1l, memory_grain / D), [=](long first, long last) {
         for (long n = first; n < last; n++) {
             const T* const row = x.data + n * D;
@@ -52,13 +53,14 @@ void layernorm_forward(Array<T> out, Array<T> mean, Array<T> rstd, Array<const T
             const T r = T(1) / std::sqrt(var + static_cast<T>(eps));
             for_each_vector<T>(0, D, [=](auto columns) {
                 __builtin_prefetch(row + D + columns.first);  // the next row, while nothing else is asked of the memory
-                __builtin_prefetch(to + D + columns.first, 1);
+                if (!past) __builtin_prefetch(to + D + columns.first, 1);
                 const Vec<T> value = (columns.get(row) - m) * r * columns.get(gamma.data) + columns.get(beta.data);
-                columns.put(to, relu ? (value < T(0) ? Vec<T>{} : value) : value);
+                columns.put(to, relu ? (value < T(0) ? Vec<T>{} : value) : value, past);
             });
             if (mean) mean[n] = m;
             if (rstd) rstd[n] = r;
         }
+        if (past) finish_past();
     });
 }
 BACKPASS_KERNEL(layernorm_forward, "out(N, D..) mean?(N) rstd?(N) x(N, D..) gamma(D..) beta(D..) eps relu")
@@ -72,6 +74,7 @@ void layernorm_backward(Array<T> dx, Array<T> dgamma, Array<T> dbeta, Array<cons
     const T share = T(1) / static_cast<T>(D);
     const long rows = std::max(32l, memory_grain / D);  // not fewer: each piece has 2 D sums of its own
     const long pieces = (N + rows - 1) / rows;
+    const bool past = dx && dx.data != dout.data && pays_past(dx.data, N * D, D);
     T* const partial = scratch<T>(Slot::partial, static_cast<std::size_t>(2 * pieces * D));
     T* const totals = scratch<T>(Slot::other, static_cast<std::size_t>(2 * D));
     parallel_ranges(N, rows, [=](long first, long last) {
@@ -83,16 +86,20 @@ void layernorm_backward(Array<T> dx, Array<T> dgamma, Array<T> dbeta, Array<cons
             return relu_out ? (columns.get(relu_out.data + row * D) > T(0) ? d : Vec<T>{}) : d;
         };
         auto normalised = [&](auto columns, long row) { return (columns.get(x.data + row * D) - mean[row]) * rstd[row]; };
+        constexpr long most = 4;
+        const long pitch = D + 5 * lanes<T>;  // no multiple of 4 KiB: a store there holds up loads of other rows
+        T* const dxhats = scratch<T>(Slot::tile, static_cast<std::size_t>(most * pitch));
         auto some_rows = [&](long n, auto count) {  // several rows share each access to the sums
             Vec<T> shifts[count] = {}, tilts[count] = {};
             for_each_once<T>(D, [&](auto columns) {
                 const Vec<T> scale = columns.get(gamma.data);
                 Vec<T> d_sum = columns.get(sum), product_sum = columns.get(product);
                 for (int i = 0; i < count; i++) {
+                    __builtin_prefetch(x.data + (n + i + count) * D + columns.first, 0, 2);
                     const Vec<T> d = arriving(columns, n + i), xhat = normalised(columns, n + i), dxhat = d * scale;
                     d_sum += d;
                     product_sum += d * xhat;
-                    if (dx) columns.put(dx.data + (n + i) * D, dxhat);  // rounded here, so that it cancels exactly below
+                    if (dx) columns.put(dxhats + i * pitch, dxhat);  // rounded here, so that it cancels exactly below
                     shifts[i] += dxhat;
                     tilts[i] += dxhat * xhat;
                 }
@@ -102,17 +109,16 @@ void layernorm_backward(Array<T> dx, Array<T> dgamma, Array<T> dbeta, Array<cons
             for (int i = 0; dx && i < count; i++) {
                 const T shift = share * sum_lanes<T>(shifts[i]), tilt = share * sum_lanes<T>(tilts[i]), r = rstd[n + i];
                 for_each_once<T>(D, [&](auto columns) {
-                    const long next = (n + i + count) * D + columns.first;  // while nothing else is asked of the memory
-                    __builtin_prefetch(x.data + next);
-                    __builtin_prefetch(dout.data + next);
-                    const Vec<T> dxhat = columns.get(dx.data + (n + i) * D);
-                    columns.put(dx.data + (n + i) * D, r * (dxhat - shift - normalised(columns, n + i) * tilt));
+                    __builtin_prefetch(dout.data + (n + i + count) * D + columns.first, 0, 2);
+                    const Vec<T> dxhat = columns.get(dxhats + i * pitch);
+                    columns.put(dx.data + (n + i) * D, r * (dxhat - shift - normalised(columns, n + i) * tilt), past);
                 });
             }
         };
         long n = first;
-        for (; n + 4 <= last; n += 4) some_rows(n, std::integral_constant<int, 4>{});
+        for (; n + most <= last; n += most) some_rows(n, std::integral_constant<int, most>{});
         for (; n < last; n++) some_rows(n, std::integral_constant<int, 1>{});
+        if (past) finish_past();
     });
     add_pieces(totals, totals + D, partial, pieces, D, 0, D);
     for (long j = 0; j < D; j++) {

@@ -5,7 +5,7 @@
 #include <cstdint>
 #include <cstring>
 #include <type_traits>
-#if defined(__AVX512F__)
+#if defined(__x86_64__)
 #include <immintrin.h>
 #endif
 
@@ -43,6 +43,35 @@ inline void store(T* p, Vec<T> v) {
     __builtin_memcpy(p, &v, sizeof(v));
 }
 
+// A store that goes past the caches: the memory is spared the reading of what will be overwritten.  It pays where so much is
+// written in a row that none of it would still be in a cache when it is read.
+template <class T>
+inline void store_past(T* p, Vec<T> v) {
+#if defined(__AVX512F__)
+    _mm512_stream_si512(reinterpret_cast<__m512i*>(p), reinterpret_cast<__m512i>(v));
+#elif defined(__AVX2__)
+    _mm256_stream_si256(reinterpret_cast<__m256i*>(p), reinterpret_cast<__m256i>(v));
+#elif defined(__x86_64__)
+    _mm_stream_si128(reinterpret_cast<__m128i*>(p), reinterpret_cast<__m128i>(v));
+#else
+    store(p, v);
+#endif
+}
+
+// What was stored past the caches is there for other threads after this.
+inline void finish_past() {
+#if defined(__x86_64__)
+    _mm_sfence();
+#endif
+}
+
+// Whether to store `size` values at p past the caches, in rows of D: such stores take whole aligned vectors.
+template <class T>
+inline bool pays_past(const T* p, long size, long D) {
+    constexpr long bytes = sizeof(T), most = 24L << 20;  // that a third cache may still hold
+    return size * bytes > most && reinterpret_cast<std::uintptr_t>(p) % vector_bytes == 0 && D * bytes % vector_bytes == 0;
+}
+
 // Moves `count` values, fewer than 2 * width: two moves of a power of two that overlap make any count.
 template <long width, class T>
 inline void move_some(T* to, const T* from, long count) {
@@ -60,7 +89,7 @@ inline void move_some(T* to, const T* from, long count) {
 }
 
 // The first `count` values at p, zeros after them, and a store of only those; nothing beyond them is touched.
-// The one thing that has to be said in instructions: AVX-512 has masks for it.
+// This has to be said in instructions: AVX-512 has masks for it.
 template <class T>
 inline Vec<T> load_some(const T* p, long count) {
     if (count >= lanes<T>) return load(p);
