@@ -286,7 +286,9 @@ def _batchnorm_relu_infer(out: Array, x: Array, layers: Any, p: Any, s: Any, c: 
     return native.batchnorm_infer(out, x, p[0].gamma, p[0].beta, s[0].mean, s[0].var, layers[0].eps, 1)
 
 
-FUSIONS[BatchNorm, ReLU] = Fusion(_batchnorm_relu_forward, _batchnorm_relu_backward, _batchnorm_relu_infer)
+FUSIONS[BatchNorm, ReLU] = Fusion(
+    _batchnorm_relu_forward, _batchnorm_relu_backward, _batchnorm_relu_infer, in_place=True
+)
 
 
 # Dropout behind a relu: its output is positive exactly where the relu's is and it kept the value.  So the backward needs to
@@ -310,7 +312,7 @@ def _batchnorm_relu_dropout_backward(
 
 
 FUSIONS[BatchNorm, ReLU, Dropout] = Fusion(
-    _batchnorm_relu_dropout_forward, _batchnorm_relu_dropout_backward, _batchnorm_relu_infer
+    _batchnorm_relu_dropout_forward, _batchnorm_relu_dropout_backward, _batchnorm_relu_infer, in_place=True
 )
 
 
