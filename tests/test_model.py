@@ -288,7 +288,8 @@ def test_plans_do_not_disturb_each_other(seed):
     for batch in (5, 30, 2):  # smaller, larger: the arena grows under the plan
         crowded.forward(np.ones((batch, 13)))
     scores = crowded.forward(x)
-    crowded.infer(np.ones((700, 13)))
+    for rows in (2, 700):
+        crowded.infer(np.ones((rows, 13)))
     crowded.plan(64)
     inspection = crowded.inspection_plan(4)
     inspection.x[...] = 1

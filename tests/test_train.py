@@ -20,6 +20,13 @@ def data() -> bp.data.Dataset:
     return bp.data.load("digits").subset(train=230, val=100)
 
 
+@pytest.fixture(params=["in memory", "in a file"])
+def best_waits(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Keep the best parameters of these small nets in memory, or in a file as those of larger ones."""
+    if request.param == "in a file":
+        monkeypatch.setattr("backpass.filed.PIECE_BYTES", 1000)
+
+
 def trainer(data, out=None, **more) -> bp.Trainer:
     layers = bp.models.fully_connected([24, 16], classes=10, norm=bp.BatchNorm(), drop_prob=0.25)
     model = bp.Model(layers, input_shape=data.shape, seed=3)
@@ -48,6 +55,7 @@ class KillAt(bp.Callback):
             raise Killed
 
 
+@pytest.mark.usefixtures("best_waits")
 def test_a_run_killed_at_any_step_and_resumed_ends_with_the_same_bits(data, tmp_path: Path) -> None:
     whole = trainer(data).fit()
     assert whole.status == "finished"
@@ -65,6 +73,7 @@ def test_a_run_killed_at_any_step_and_resumed_ends_with_the_same_bits(data, tmp_
             again = trainer(data, folder)
         run = again.fit()
         assert run.digest() == whole.digest(), f"killed at step {at}"
+        assert {path.name for path in folder.iterdir()} == {CHECKPOINT, "history.csv"}
         assert run.history["val_accuracy"] == whole.history["val_accuracy"]
     bp.set_threads(2)
 
@@ -152,6 +161,7 @@ def test_each_epoch_visits_every_sample_once_in_a_new_order(data) -> None:
     assert (first != second).any()
 
 
+@pytest.mark.usefixtures("best_waits")
 def test_the_model_ends_with_the_best_parameters_and_their_running_statistics(data) -> None:
     kept = {}
 
@@ -167,6 +177,14 @@ def test_the_model_ends_with_the_best_parameters_and_their_running_statistics(da
     np.testing.assert_array_equal(run.model.params, kept[best][0])
     np.testing.assert_array_equal(run.model.state, kept[best][1])
     assert bp.evaluate(run.model, data.val)["accuracy"] == max(accuracy)
+
+
+def test_evaluation_needs_no_memory_beside_that_of_a_step(data) -> None:
+    run = trainer(data, epochs=1, batch_size=115, evaluate_train=200, inspect=False)
+    arena = run.model._arena
+    run.fit()
+    assert run.model._arena is arena
+    assert run.model._infer_arena.size == 0
 
 
 def test_early_stopping_counts_epochs_without_a_new_best(data, tmp_path: Path) -> None:

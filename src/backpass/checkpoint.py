@@ -12,13 +12,14 @@ import io
 import json
 import os
 import struct
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from .errors import CheckpointError
+from .filed import FiledVector
 from .layers.base import Array
 
 if TYPE_CHECKING:  # at run time inside the functions, so that `import backpass` stays quick
@@ -32,14 +33,14 @@ HEADER_LIMIT_BYTES = 4096
 DTYPES = ("<f4", "<f8", "|u1", "<i8", "<u8")
 
 
-def save(path: str | Path, arrays: Mapping[str, Array], manifest: Mapping[str, Any]) -> None:
+def save(path: str | Path, arrays: Mapping[str, Array | FiledVector], manifest: Mapping[str, Any]) -> None:
     """Write arrays and their manifest to one file, all or nothing.
 
     Parameters
     ----------
     path : str or Path
         The file, usually ``something.npz``; its folder must exist.
-    arrays : dict of ndarray
+    arrays : dict of ndarray or FiledVector
         float32, float64, uint8, int64 or uint64, by name.
     manifest : dict
         Anything that JSON can say.
@@ -73,7 +74,8 @@ def save(path: str | Path, arrays: Mapping[str, Array], manifest: Mapping[str, A
                 for name, array in arrays.items():
                     with archive.open(_member(name + ".npy"), "w", force_zip64=True) as member:
                         member.write(_npy_header(array))
-                        member.write(array.tobytes())
+                        for piece in _pieces(array):
+                            member.write(piece)
             file.flush()
             os.fsync(file.fileno())
         temporary.replace(path)
@@ -122,7 +124,7 @@ def load(path: str | Path) -> tuple[dict[str, Array], dict[str, Any]]:
         raise CheckpointError(f"{path}: could not be read ({error})") from None
 
 
-def sha256(array: Array) -> str:
+def sha256(array: Array | FiledVector) -> str:
     """Return the SHA-256 of an array's bytes in C order.
 
     Examples
@@ -132,10 +134,21 @@ def sha256(array: Array) -> str:
     """
     import hashlib
 
-    return hashlib.sha256(np.ascontiguousarray(array).data).hexdigest()
+    total = hashlib.sha256()
+    for piece in _pieces(array):
+        total.update(piece)
+    return total.hexdigest()
 
 
-def _plain(array: Array) -> Array:
+def _pieces(array: Array | FiledVector) -> Iterable[memoryview]:
+    """Return an array's bytes in C order, without a copy of all of them."""
+    pieces = array.pieces() if isinstance(array, FiledVector) else [np.ascontiguousarray(array)]
+    return (piece.data for piece in pieces)
+
+
+def _plain(array: Array | FiledVector) -> Array | FiledVector:
+    if isinstance(array, FiledVector):
+        return array
     array = np.ascontiguousarray(array)
     little = array.dtype.newbyteorder("<")
     if little.str not in DTYPES:
@@ -149,9 +162,10 @@ def _member(name: str) -> zipfile.ZipInfo:
     return zipfile.ZipInfo(name, date_time=(1980, 1, 1, 0, 0, 0))  # the same arrays make the same file
 
 
-def _npy_header(array: Array) -> bytes:
+def _npy_header(array: Array | FiledVector) -> bytes:
     header = io.BytesIO()
-    np.lib.format.write_array_header_1_0(header, np.lib.format.header_data_from_array_1_0(array))
+    about = {"shape": array.shape, "fortran_order": False, "descr": array.dtype.str}
+    np.lib.format.write_array_header_1_0(header, about)
     return header.getvalue()
 
 

@@ -140,7 +140,7 @@ class Model:
         self._random[:, 0] = self.seed
         self._random[:, 1] = np.arange(len(self.layers))
         self._plans: dict[tuple[int, bool], Plan] = {}
-        self._infer_plans: dict[int, tuple[Array, Array, Any, Array]] = {}
+        self._infer_plans: dict[tuple[int, bool], tuple[Array, Array, Any, Array]] = {}
         self._arena = self._infer_arena = np.zeros(0, np.uint8)
         self._current: Plan | None = None  # of the last forward
         self._went_back = False  # whether its activations are used up
@@ -435,7 +435,9 @@ class Model:
         for i in reversed(range(U)):
             shares = i + 1 < U and views[i + 1]
             if i + 1 < U and not keep and douts_at[i + 1] != douts_at[-1]:  # dscores stay what the loss made of them
-                shares |= unit_in_place(units[i + 1], self.layers, kernels=self.kernels)
+                behind = units[i + 1]
+                sizes = (shapes[behind.first], declared[behind.last].out)
+                shares |= unit_in_place(behind, self.layers, *sizes, kernels=self.kernels)
             if shares:
                 douts_at[i] = douts_at[i + 1]
                 stretch(douts_at[i], 2 * U - i)
@@ -462,13 +464,8 @@ class Model:
                     caches_at[j]["backward_scratch"] = want((declared[j].backward_scratch,), 2 * U - i, 2 * U - i)
 
         offsets, size_bytes = place(wanted)
-        if keep or (look and len(self._arena) < size_bytes):
-            memory = aligned_bytes(size_bytes)
-        else:
-            if len(self._arena) < size_bytes:
-                self._arena = aligned_bytes(size_bytes)
-                self._plans.clear()  # they lie in the smaller arena; most programs never meet a larger batch
-            memory = self._arena
+        own = keep or (look and len(self._arena) < size_bytes)
+        memory = aligned_bytes(size_bytes) if own else self._shared_arena(size_bytes)
         arrays = carve(memory, wanted, offsets)
 
         caches = [Cache(**{name: arrays[at] for name, at in names.items()}) for names in caches_at]
@@ -526,6 +523,14 @@ class Model:
             plan.backward_names += [name for name, _ in steps]
         return plan
 
+    def _shared_arena(self, size_bytes: int) -> Array:
+        """Return the memory where plans lie, at least so large."""
+        if len(self._arena) < size_bytes:
+            self._arena = aligned_bytes(size_bytes)
+            self._plans.clear()  # they lie in the smaller arena; most programs never meet a larger batch
+            self._infer_plans.clear()
+        return self._arena
+
     def _zeros(self, overwritten: Sequence[Array]) -> Steps:
         """Return steps, called "zero", that zero the gradients which a backward adds to: all but the `overwritten` views."""
         starts = [(view.ctypes.data - self.grads.ctypes.data) // self.grads.itemsize for view in overwritten]
@@ -541,8 +546,9 @@ class Model:
 
     def _infer_plan(self, batch: int) -> tuple[Array, Array, Any, Array]:
         """Return where the input goes, where the scores will be, the program, and where it says whether the input was finite."""
-        if batch in self._infer_plans:
-            return self._infer_plans[batch]
+        waits = self._current is not None  # what a forward saved lies in the arena: leave it alone
+        if (batch, waits) in self._infer_plans:
+            return self._infer_plans[batch, waits]
         shapes, declared = zip(*self._declare(batch), strict=True)
         if self.kernels:
             declared = leave_out_unread(self.layers, shapes, declared)
@@ -563,12 +569,12 @@ class Model:
                 wanted.append(Wanted((size,), self.dtype, i, i))
                 scratch_at[unit.first] = len(wanted) - 1
         offsets, size_bytes = place(wanted)
-        if len(self._infer_arena) < size_bytes:
+        if waits and len(self._infer_arena) < size_bytes:
             self._infer_arena = aligned_bytes(size_bytes)
             self._infer_plans.clear()
         if len(self._infer_plans) >= 8:
             self._infer_plans.pop(next(iter(self._infer_plans)))
-        arrays = carve(self._infer_arena, wanted, offsets)
+        arrays = carve(self._infer_arena if waits else self._shared_arena(size_bytes), wanted, offsets)
         x, finite = arrays[0], np.ones(1)
         calls: list[Call] = [native.all_finite(x, finite)] if self.kernels else []
         scratch = [Cache() for _ in self.layers]
@@ -580,8 +586,8 @@ class Model:
                 call = bind_infer(unit, self.layers, out, x, self.p, self.s, scratch, kernels=self.kernels)
                 calls += [step for _, step in _steps(str(unit.first), call)]
             x = out
-        self._infer_plans[batch] = (arrays[0], x, native.Program(calls), finite)
-        return self._infer_plans[batch]
+        self._infer_plans[batch, waits] = (arrays[0], x, native.Program(calls), finite)
+        return self._infer_plans[batch, waits]
 
     # -- checks and words -------------------------------------------------------------------------------------------
 

@@ -31,6 +31,7 @@ from .callbacks import Callback, as_callbacks
 from .data import Augmentation, Dataset, Preprocess, Split, augmented, load, order
 from .data.augment import as_augmentations
 from .errors import ArgumentError, CheckpointError, DivergenceError
+from .filed import FiledVector
 from .history import History
 from .inspection import inspect_layers
 from .layers.base import Array, Call, is_number, require
@@ -44,7 +45,8 @@ from .spec import from_spec, to_spec
 CHECKPOINT = "checkpoint.npz"
 INSPECTED_SAMPLES = 256
 TICK_S = 0.1
-PIECE = 65536  # parameters
+GATHERED = 128  # samples: copied together before they are evaluated
+PIECE = 8192  # parameters
 
 
 class Run:
@@ -152,7 +154,8 @@ class Trainer:
     seed : int
         Decides the order of the samples, and the augmentation.
     out : str or Path, optional
-        Folder for checkpoint and history; None keeps everything in memory.
+        Folder for checkpoint and history; None writes none.  The best parameters so far wait in a file without a name there,
+        or in the system's folder for temporary files, so that they take no memory.
     overwrite : bool
         Whether a run that is already in `out` may be replaced.
     monitor : str, optional
@@ -291,7 +294,10 @@ class Trainer:
                 f"Trainer: the model takes samples of shape {model.input_shape}, the data after preprocess={fitted.kind!r} "
                 f"has {made}; build the model with input_shape={made}"
             )
-        for batch in {self.last_batch, min(self.batch_size, samples)}:
+        for batch in (
+            min(self.batch_size, samples),
+            self.last_batch,
+        ):  # the larger first: the other one fits into its memory
             model.plan(batch, input_gradient=False)
         if self.out is not None:
             if (self.out / CHECKPOINT).exists() and not overwrite:
@@ -303,10 +309,12 @@ class Trainer:
         model.preprocess = fitted
         model.step = 0
         self.slots = optimizer.new_slots(model.params)
-        self.best_params, self.best_state = np.zeros(0, model.dtype), np.zeros(0, model.dtype)
+        self.best_state = np.zeros(0, model.dtype)
+        self.best_params = FiledVector(self.best_state)  # in a file: they are as long as the parameters and rarely read
         self.averages = {} if average is None else {"params": model.params.copy(), "state": model.state.copy()}
         self.average_weight = np.zeros(1)
         self._move_average = self._averaging()
+        self._measured = np.sort(order(samples, seed=self.seed, epoch=2**31 - 1)[: self.evaluate_train])
         self.run = Run(self)
         self._reader = _Reader(data.train, fitted, model.dtype, self.augment, self.seed)
 
@@ -383,8 +391,8 @@ class Trainer:
             else:
                 run.status, run.reason = "interrupted", f"by {interrupt.name}"
             self.save()
-            if run.status != "interrupted" and len(self.best_params):
-                self.model.params[...], self.model.state[...] = self.best_params, self.best_state
+            if run.status != "interrupted" and run.best:
+                self._take_best()
 
     def _averaging(self) -> Any:
         """Return the program that moves the averages."""
@@ -417,8 +425,7 @@ class Trainer:
     def _end_epoch(self, run: Run, step: _Step, seconds: float) -> None:
         """Evaluate, keep the best, and write the history's row."""
         train, val = self.data.train, self.data.val
-        count = min(self.evaluate_train, len(train.x))
-        some = np.sort(order(len(train.x), seed=self.seed, epoch=2**31 - 1)[:count])  # the same samples at each epoch
+        some = self._measured
 
         def prefixed(prefix: str, values: dict[str, float]) -> dict[str, float]:
             return {prefix + name: value for name, value in values.items()}
@@ -427,9 +434,7 @@ class Trainer:
             "epoch": run.epoch,
             "step": run.step,
             "loss": run.history.mean_loss(run.steps_per_epoch),
-            **{
-                f"train_{k}": v for k, v in evaluate(self.model, Split(train.x[some], train.y[some]), self.loss).items()
-            },
+            **prefixed("train_", _metrics(self.loss, self._scores(some), train.y[some])),
             **(prefixed("val_", evaluate(self.model, val, self.loss)) if len(val) else {}),
             "lr": float(step.control[0]),
             "update_ratio": step.update_ratio,
@@ -445,15 +450,23 @@ class Trainer:
         sign = -1 if self.monitor.endswith("loss") else 1
         if not run.best or sign * row[self.monitor] > sign * run.best[self.monitor]:
             run.best = row
-            if not len(self.best_params):
-                self.best_params, self.best_state = np.empty_like(self.model.params), np.empty_like(self.model.state)
-            self.best_params[...], self.best_state[...] = self.model.params, self.model.state
+            self.best_params, self.best_state = FiledVector(self.model.params, self.out), self.model.state.copy()
         elif self.patience and run.epoch - run.best["epoch"] >= self.patience:
             run.stop(f"{self.monitor} has not improved for {self.patience} epochs")
 
+    def _scores(self, samples: Array) -> Array:
+        """Return the scores of training samples, gathered some at a time: they are never in memory together."""
+        x, at = self.data.train.x, range(0, len(samples), GATHERED)
+        return np.concatenate([self.model.predict_scores(x[samples[i : i + GATHERED]]) for i in at])
+
+    def _take_best(self) -> None:
+        """Give the model its best parameters and their running statistics."""
+        self.best_params.read_into(self.model.params)
+        self.model.state[...] = self.best_state
+
     # -- checkpoints ------------------------------------------------------------------------------------------------
 
-    def arrays(self, run: Run) -> dict[str, Array]:
+    def arrays(self, run: Run) -> dict[str, Array | FiledVector]:
         """Return every array that a checkpoint holds, by name."""
         assert self.model.preprocess is not None
         return {
@@ -593,14 +606,14 @@ class Trainer:
         for name, average in trainer.averages.items():
             _fill(average, arrays, f"average/{name}", folder)
         model.params[...], model.state[...] = arrays["params"], arrays["state"]
-        trainer.best_params, trainer.best_state = arrays["best_params"], arrays["best_state"]
+        trainer.best_params, trainer.best_state = FiledVector(arrays["best_params"], folder), arrays["best_state"]
         run.history = history_of(arrays)
         run.step, run.best, run.seconds = int(manifest["step"]), dict(manifest["best"]), float(manifest["seconds"])
         model.step = run.step
         if run.step >= run.total_steps or (manifest["status"] == "stopped early" and epochs is None):
             run.status, run.reason = manifest["status"], manifest["reason"]
-            if len(trainer.best_params):
-                model.params[...], model.state[...] = trainer.best_params, trainer.best_state
+            if run.best:
+                trainer._take_best()
         return trainer
 
 
@@ -810,15 +823,17 @@ def evaluate(model: Model, split: Split, loss: Loss | None = None, *, tta: str =
     >>> sorted(bp.evaluate(model, data.test))
     ['accuracy', 'loss']
     """
-    loss = loss or SoftmaxLoss()
-    scores = model.predict_scores(split.x, tta=tta)
-    y = loss.check(scores.shape, split.y)
+    return _metrics(loss or SoftmaxLoss(), model.predict_scores(split.x, tta=tta), split.y)
+
+
+def _metrics(loss: Loss, scores: Array, labels: Array) -> dict[str, float]:
+    y = loss.check(scores.shape, labels)
     value, _ = loss.reference(scores, y, None)
     if loss.wants == "targets":
         spread = np.square(y - y.mean(axis=0)).sum()
         missed = np.square(y - scores).sum()
         return {"loss": float(value), "r2": float(1 - missed / spread) if spread > 0 else 0.0}
-    return {"loss": float(value), "accuracy": float((scores.argmax(axis=1) == split.y).mean())}
+    return {"loss": float(value), "accuracy": float((scores.argmax(axis=1) == labels).mean())}
 
 
 # -- models and runs on disk ---------------------------------------------------------------------------------------

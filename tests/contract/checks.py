@@ -295,7 +295,7 @@ def check_overwrite(layer: Layer, x_shape: Shape, path: str) -> None:
 def check_in_place(layer: Layer, x_shape: Shape, path: str) -> None:
     """A kernel that says so gives the same where dx and dout are the same memory; one piece of work, and several."""
     several = (max(x_shape[0], 3 * PIECE // int(np.prod(x_shape[1:])) + 5), *x_shape[1:])
-    for shape in (x_shape, several) if layer.in_place else ():
+    for shape in (x_shape, several) if layer.goes_back_in_place(x_shape) else ():
         for dtype in ("float32", "float64"):
             apart, shared = bind(layer, shape, dtype, path), bind(layer, shape, dtype, path)
             shared.dx = shared.dout

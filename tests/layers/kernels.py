@@ -7,8 +7,11 @@ import numpy as np
 from backpass.layers.base import Cache
 
 
-def run(layer, arrays, dtype, *, kernels=True, input_gradient=True, state=None):
-    """Forward and backward; `arrays` holds x, dout and the parameters. Returns out, dx, d<param>, cache by name."""
+def run(layer, arrays, dtype, *, kernels=True, input_gradient=True, in_place=False, state=None):
+    """Forward and backward; `arrays` holds x, dout and the parameters. Returns out, dx, d<param>, cache by name.
+
+    `in_place` lets dx be written over dout.
+    """
     cast = {name: np.array(value, dtype, order="C") for name, value in arrays.items() if value is not None}
     x, dout = cast.pop("x"), cast.pop("dout")
     declared = layer.declare(x.shape)
@@ -22,6 +25,8 @@ def run(layer, arrays, dtype, *, kernels=True, input_gradient=True, state=None):
     out, dx = np.full(declared.out, np.nan, dtype), np.full(x.shape, np.nan, dtype)
     if not input_gradient:
         dx = None
+    if in_place:
+        dx = dout
     if kernels:
         layer.forward_kernel(out, x, p, s, c)()
         layer.backward_kernel(dx, dout, x, out, p, g, c)()

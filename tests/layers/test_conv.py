@@ -190,6 +190,38 @@ def test_without_input_gradient_the_rest_is_the_same(layer, x_shape):
 
 
 @needs_kernels
+@pytest.mark.parametrize(
+    ("layer", "x_shape"),
+    [
+        (bp.Conv(16, 3), (3, 16, 70, 41)),  # blocks of parts of images
+        (bp.Conv(20, 3), (40, 20, 7, 11)),  # tiles of 4 and of 3 outputs, blocks of many images
+        (bp.Conv(20, 3, bias=False), (3, 20, 63, 31)),
+        (bp.Conv(160, 3), (3, 160, 30, 33)),  # threads share planes
+        (bp.Conv(24, 4), (5, 24, 21, 17)),
+        (bp.Conv(24, 5), (5, 24, 21, 17)),
+        (bp.Conv(24, 6), (5, 24, 21, 17)),
+        (bp.Conv(24, 7), (5, 24, 21, 17)),
+        (bp.Conv(24, 7), (2, 24, 90, 61)),  # blocks of parts of images
+    ],
+    ids=str,
+)
+def test_input_gradient_in_the_memory_of_dout(layer, x_shape):
+    x, w, b, dout = arrays(layer, x_shape)
+    given = {"x": x, "w": w, "b": b, "dout": dout}
+    assert layer.goes_back_in_place(x_shape)
+    apart, shared = run(layer, given, "float32"), run(layer, given, "float32", in_place=True)
+    for name, value in apart.items():
+        np.testing.assert_array_equal(shared[name], value)
+
+
+def test_goes_back_in_place_only_where_dx_has_the_shape_of_dout():
+    assert bp.Conv(16, 3).goes_back_in_place((2, 16, 8, 8))
+    assert not bp.Conv(17, 3).goes_back_in_place((2, 16, 8, 8))
+    assert not bp.Conv(16, 3, padding=0).goes_back_in_place((2, 16, 8, 8))
+    assert not bp.Conv(16, 3, algorithm="direct").goes_back_in_place((2, 16, 8, 8))
+
+
+@needs_kernels
 @pytest.mark.parametrize(("layer", "x_shape"), THREADED_CASES, ids=str)
 def test_same_bits_for_any_number_of_threads(layer, x_shape):
     x, w, b, dout = arrays(layer, x_shape)

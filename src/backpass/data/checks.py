@@ -9,7 +9,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from backpass.errors import ArgumentError, DataError, DTypeError, ShapeError
 
-CHUNK_BYTES = 4 << 20  # work on large arrays goes through pieces of about this size
+CHUNK_BYTES = 1 << 20  # work on large arrays goes through pieces of about this size
 
 
 def chunk_rows(x: NDArray[Any], itemsize: int = 8) -> int:
@@ -18,7 +18,7 @@ def chunk_rows(x: NDArray[Any], itemsize: int = 8) -> int:
     Examples
     --------
     >>> chunk_rows(np.zeros((50_000, 3, 32, 32), np.uint8))
-    170
+    42
     """
     per_sample = max(1, int(np.prod(x.shape[1:], dtype=np.int64))) * itemsize
     return max(1, CHUNK_BYTES // per_sample)

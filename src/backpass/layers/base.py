@@ -171,6 +171,10 @@ class Layer:
         """Return name, layer and input shape of the layers that this one is made of, if it is."""
         return []
 
+    def goes_back_in_place(self, x: Shape) -> bool:
+        """Whether the backward kernel may get one array as dx and dout for an input of shape `x`: `in_place`, by default."""
+        return self.in_place
+
     def is_view(self, *, training: bool) -> bool:
         """Whether the output is the input's memory, reshaped: then nothing is computed and nothing copied."""
         return False

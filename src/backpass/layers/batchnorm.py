@@ -124,6 +124,7 @@ class BatchNorm(Layer):
     decay: float = 0.9
 
     reference = Reference(batchnorm_forward, batchnorm_backward, batchnorm_backward_staged, batchnorm_infer)
+    in_place = True
 
     def __post_init__(self) -> None:
         require(is_number(self.eps) and self.eps > 0, self, "eps", "a finite number > 0", self.eps)

@@ -279,7 +279,8 @@ def _gradient_places(chain: Chain) -> list[str]:
     """
     places = ["dout"]
     for k, unit in reversed(list(enumerate(chain.units))):
-        in_place = unit_in_place(unit, chain.layers) and places[-1] != "dout" and not all(chain.views[:k])
+        can = unit_in_place(unit, chain.layers, chain.shape_at(k), chain.shape_at(k + 1))
+        in_place = can and places[-1] != "dout" and not all(chain.views[:k])
         places.append(places[-1] if chain.views[k] or in_place else f"{chain.name}.{unit.first}.dx")
     return places[::-1]
 

@@ -394,6 +394,10 @@ class Conv(Layer):
             return "depthwise"
         return "conv"
 
+    def goes_back_in_place(self, x: Shape) -> bool:
+        """Whether the backward kernel may get one array as dx and dout: Winograd's has read the lines of dout that it writes."""
+        return self._kernel_name(x) == "winograd" and self.declare(x).out == tuple(x)
+
     def can_leave_out(self, x: Shape, size: Pair) -> bool:
         """Return whether the kernels can compute the first outputs only, `size` rows and columns of them.
 

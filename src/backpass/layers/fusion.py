@@ -47,7 +47,7 @@ class Fusion:
         Gradients of the first layer that the backward overwrites if it is given `accumulate=False`; if there are none,
         it takes no such argument.
     in_place : bool
-        The backward may get the same memory as dx and dout.
+        The backward may get the same memory as dx and dout, where the first layer's may.
     """
 
     forward: Callable[..., Call]
@@ -188,12 +188,11 @@ def unit_overwrites(unit: Unit, layers: Sequence[Layer], *, kernels: bool = True
     return layer.overwrites if kernels and layer.has_kernels() else ()
 
 
-def unit_in_place(unit: Unit, layers: Sequence[Layer], *, kernels: bool = True) -> bool:
-    """Return whether a unit's backward may get the same memory as dx and dout."""
-    if unit.fusion:
-        return unit.fusion.in_place
+def unit_in_place(unit: Unit, layers: Sequence[Layer], x: Shape, out: Shape, *, kernels: bool = True) -> bool:
+    """Return whether a unit's backward may get the same memory as dx and dout, for an input and output of these shapes."""
     layer = layers[unit.first]
-    return layer.in_place and kernels and layer.has_kernels()
+    allowed = unit.fusion.in_place if unit.fusion else kernels and layer.has_kernels()
+    return allowed and x == out and layer.goes_back_in_place(x)
 
 
 def bind_forward(
@@ -287,7 +286,9 @@ def _batchnorm_relu_infer(out: Array, x: Array, layers: Any, p: Any, s: Any, c: 
     return native.batchnorm_infer(out, x, p[0].gamma, p[0].beta, s[0].mean, s[0].var, layers[0].eps, 1)
 
 
-FUSIONS[BatchNorm, ReLU] = Fusion(_batchnorm_relu_forward, _batchnorm_relu_backward, _batchnorm_relu_infer)
+FUSIONS[BatchNorm, ReLU] = Fusion(
+    _batchnorm_relu_forward, _batchnorm_relu_backward, _batchnorm_relu_infer, in_place=True
+)
 
 
 # Dropout behind a relu: its output is positive exactly where the relu's is and it kept the value.  So the backward needs to
@@ -311,7 +312,7 @@ def _batchnorm_relu_dropout_backward(
 
 
 FUSIONS[BatchNorm, ReLU, Dropout] = Fusion(
-    _batchnorm_relu_dropout_forward, _batchnorm_relu_dropout_backward, _batchnorm_relu_infer
+    _batchnorm_relu_dropout_forward, _batchnorm_relu_dropout_backward, _batchnorm_relu_infer, in_place=True
 )
 
 

@@ -113,17 +113,28 @@ void gradient_sums(T* sum_out, T* product_out, const T* dout, const T* relu_out,
 }
 
 // dx = gamma rstd (upstream - mean of upstream - xhat mean of upstream xhat) = scale upstream - shift - tilt (x - mean)
+// dx may be dout: where the last vector reaches back over columns of the one before it, dout is read before that one is written.
 template <bool relu, class T>
 void input_gradient(T* dx, bool past, const T* dout, const T* relu_out, T factor, const T* x, const T* mean,
                     const T* scale, const T* shift, const T* tilt, long D, long first, long last, long begin, long end) {
-    for_each_rows<T>(first, last, begin, end, [&](auto columns, long n, auto together) {
-        const Vec<T> m = columns.get(mean), k = columns.get(scale), a = columns.get(shift), b = columns.get(tilt);
-        for (int i = 0; i < together; i++) {
-            const long row = (n + i) * D;
-            const Vec<T> d = upstream<relu>(columns, dout, relu_out, factor, row);
-            columns.put(dx + row, k * d - (a + (columns.get(x + row) - m) * b), past);
-        }
-    });
+    const Columns<T, true> reaching{end - lanes<T>, 0, lanes<T>};
+    const bool reaches = end - begin > lanes<T> && (end - begin) % lanes<T> != 0;
+    const auto rows = [&](long n, auto together) {
+        Vec<T> kept[together];
+        for (int i = 0; reaches && i < together; i++) kept[i] = upstream<relu>(reaching, dout, relu_out, factor, (n + i) * D);
+        for_each_vector<T>(begin, end, [&](auto columns) {
+            const bool again = reaches && columns.first == reaching.first;
+            const Vec<T> m = columns.get(mean), k = columns.get(scale), a = columns.get(shift), b = columns.get(tilt);
+            for (int i = 0; i < together; i++) {
+                const long row = (n + i) * D;
+                const Vec<T> d = again ? kept[i] : upstream<relu>(columns, dout, relu_out, factor, row);
+                columns.put(dx + row, k * d - (a + (columns.get(x + row) - m) * b), past);
+            }
+        });
+    };
+    long n = first;
+    for (; n + 8 <= last; n += 8) rows(n, std::integral_constant<int, 8>{});
+    for (; n < last; n++) rows(n, std::integral_constant<int, 1>{});
     if (past) finish_past();
 }
 

@@ -93,6 +93,12 @@ struct Moments {
     }
 };
 
+// Fetches lines that will be written, all at once, instead of one store after another waiting for its own.
+template <class T>
+inline void expect_writing(T* to, long count) {
+    for (long k = 0; k < count; k += lanes<T>) __builtin_prefetch(to + k, 1, 2);
+}
+
 template <class T>
 inline void normalise_plane(T* out, const T* x, long count, const Norm<T>& norm) {
     choose(norm.relu, [&](auto relu) {

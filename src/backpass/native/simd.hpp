@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <cstring>
 #include <type_traits>
+#include <utility>
 #if defined(__x86_64__)
 #include <immintrin.h>
 #endif
@@ -127,14 +128,15 @@ inline Vec<T> broadcast(T value) {
     return value - Vec<T>{};  // exact for every value, -0 included, so the compiler drops the subtraction
 }
 
-// The lanes added in a fixed order (pairs, then pairs of pairs), so that a sum has one value.
-template <class T>
-inline T sum_lanes(Vec<T> v) {
-    T part[lanes<T>];
-    store(part, v);
-    for (int width = lanes<T> / 2; width > 0; width /= 2)
-        for (int i = 0; i < width; i++) part[i] += part[i + width];
-    return part[0];
+// The lanes added in a fixed order (halves, then halves of these), so that a sum has one value.
+template <class T, int width = lanes<T>>
+inline T sum_lanes(typename VectorOf<T, width * sizeof(T)>::type v) {
+    if constexpr (width == 2)
+        return v[0] + v[1];
+    else
+        return [&]<int... i>(std::integer_sequence<int, i...>) {
+            return sum_lanes<T, width / 2>(__builtin_shufflevector(v, v, i...) + __builtin_shufflevector(v, v, (i + width / 2)...));
+        }(std::make_integer_sequence<int, width / 2>{});
 }
 
 }  // namespace backpass

@@ -68,6 +68,7 @@ void spatial_batchnorm_forward(Array<T> out, Array<T> mean, Array<T> var, Array<
     });
     pieces.each_plane([&](long, long, long c, long at) {
         const Norm<T> norm = {mean[c], rstd[c] * gamma[c], beta[c], relu != 0};
+        expect_writing(out.data + at, pixels);  // within a net, out is in no cache
         normalise_plane(out.data + at, x.data + at, pixels, norm);
     });
 }
@@ -108,6 +109,7 @@ void spatial_batchnorm_backward(Array<T> dx, Array<T> dgamma, Array<T> dbeta, Ar
         const Norm<T> norm = {mean[c], rstd[c] * gamma[c], beta[c], relu != 0};
         const T shift = norm.scale * static_cast<T>(sums[c].upstream / count);
         const T slope = norm.scale * static_cast<T>(sums[c].along * rstd[c] / count) * rstd[c];
+        if (dx.data != dout.data) expect_writing(dx.data + at, pixels);
         denormalise_plane(dx.data + at, dout.data + at, x.data + at, pixels, norm, norm.scale, shift, slope);
     });
 }
