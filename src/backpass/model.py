@@ -43,6 +43,10 @@ if TYPE_CHECKING:
 GROUPS = ("weight", "bias", "gamma", "beta")
 INFER_BATCH = 256  # rows per prediction program: enough to fill the kernels, little memory
 
+# What one thread does alone, in 0.1 ms or so: to hand out its pieces, and to fetch what the other thread wrote, would cost what
+# a second thread saves, and twice as much on some days. Multiply-adds of a program, and bytes that fit one core's second cache.
+ALONE_PRODUCTS, ALONE_BYTES = 4_000_000, 1 << 20
+
 
 @dataclass
 class Plan:
@@ -61,6 +65,7 @@ class Plan:
     outs: list[Array | None]  # per layer; None where fusion leaves it out
     douts: list[Array | None]
     arena_bytes: int
+    alone: bool  # whether a training step is so small that one thread does it
 
 
 class Model:
@@ -486,6 +491,7 @@ class Model:
             outs=[None] * len(self.layers),
             douts=[None] * len(self.layers),
             arena_bytes=size_bytes,
+            alone=_is_small(3 * sum(d.products for d in declared), size_bytes + 4 * self.params.nbytes),
         )
         x = plan.x
         backwards: list[Steps] = []
@@ -586,7 +592,8 @@ class Model:
                 call = bind_infer(unit, self.layers, out, x, self.p, self.s, scratch, kernels=self.kernels)
                 calls += [step for _, step in _steps(str(unit.first), call)]
             x = out
-        self._infer_plans[batch, waits] = (arrays[0], x, native.Program(calls), finite)
+        alone = _is_small(sum(d.products for d in declared), size_bytes + self.params.nbytes)
+        self._infer_plans[batch, waits] = (arrays[0], x, native.Program(calls, alone), finite)
         return self._infer_plans[batch, waits]
 
     # -- checks and words -------------------------------------------------------------------------------------------
@@ -705,6 +712,10 @@ def _steps(name: str, call: Call) -> Steps:
     steps = Steps()
     steps.add(name, call)
     return steps
+
+
+def _is_small(products: int, size_bytes: int) -> bool:
+    return products <= ALONE_PRODUCTS and size_bytes <= ALONE_BYTES
 
 
 def _run(calls: Sequence[Call]) -> None:

@@ -220,12 +220,7 @@ def _rows(
                 for amount in ("forward_flops", "backward_flops", "forward_bytes", "backward_bytes")
             ]
         else:
-            flops = sum(
-                2 * math.prod(d.out) * math.prod(param.shape) // d.out[1]
-                for d in declared
-                for param in d.params.values()
-                if param.group == "weight"
-            )
+            flops = 2 * sum(d.products for d in declared)
             view = unit.fusion is None and layer.is_view(training=True)
             first = depth == 0 and unit.first == 0
             item = model.dtype.itemsize

@@ -95,7 +95,8 @@ class Training:
             loss_call = partial(self._reference_loss, loss, y)
             update = partial(partial, case.optimizer.reference_step)
         change = update(self.model.params, self.model.grads, self.slots, self.control, case.optimizer.options("weight"))
-        self.program = native.Program([fill, *plan.forward, loss_call, *plan.backward, change, *plan.update])
+        calls = [fill, *plan.forward, loss_call, *plan.backward, change, *plan.update]
+        self.program = native.Program(calls, plan.alone)
 
     def _reference_loss(self, loss: Any, y: Array) -> None:
         self.loss[0], self.plan.dscores[...] = loss.reference(self.plan.scores, y, None)

@@ -16,6 +16,7 @@ where it would otherwise write zeros just to have them added to.
 from __future__ import annotations
 
 import inspect
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields
 from functools import cache
@@ -115,6 +116,12 @@ class Declared:
     forward_scratch: int = 0
     backward_scratch: int = 0
     infer_scratch: int = 0
+
+    @property
+    def products(self) -> int:
+        """Multiply-adds of a forward with the weights: w.size / F for each number of an output with F channels."""
+        weights = sum(math.prod(param.shape) for param in self.params.values() if param.group == "weight")
+        return math.prod(self.out) * weights // self.out[1] if weights else 0
 
 
 @dataclass(frozen=True)

@@ -100,10 +100,11 @@ Call bind(const std::string& name, nb::args values) {
     return call;
 }
 
-// A list of calls that runs in one go, without the GIL; a Python callable in it takes the GIL while it runs.
+// A list of calls that runs in one go, without the GIL; a Python callable in it takes the GIL while it runs.  `alone`: on the
+// calling thread.
 class Program {
 public:
-    explicit Program(nb::list steps) {
+    Program(nb::list steps, bool alone) : alone_(alone) {
         for (nb::handle step : steps) {
             if (nb::isinstance<Call>(step)) {
                 steps_.push_back({&nb::cast<Call&>(step), nb::borrow<nb::object>(step)});
@@ -158,9 +159,10 @@ private:
         nb::object object;
     };
 
-    static void run_step(const Step& step) {
+    void run_step(const Step& step) const {
         if (step.call) {
             FlushDenormals flush;  // for each call: a Python step between them keeps the numbers that NumPy has elsewhere
+            const Alone alone(alone_);
             return step.call->run();
         }
         nb::gil_scoped_acquire held;
@@ -168,6 +170,7 @@ private:
     }
 
     std::vector<Step> steps_;
+    bool alone_;
 };
 
 PyType_Slot program_slots[] = {
@@ -189,7 +192,7 @@ NB_MODULE(BACKPASS_MODULE, m) {
              })
         .def("__repr__", [](const Call& call) { return "<bound call " + call.name + ">"; });
     nb::class_<Program>(m, "Program", nb::type_slots(program_slots))
-        .def(nb::init<nb::list>())
+        .def(nb::init<nb::list, bool>(), nb::arg("steps"), nb::arg("alone") = false)
         .def("run", &Program::run)
         .def("time", &Program::time)
         .def_prop_ro("names", &Program::names);

@@ -79,7 +79,7 @@ struct alignas(64) Share {
 constexpr int spins_before_sleep = 4000;  // some 50 to 150 us
 constexpr int spins_before_yield = 2000;
 
-thread_local bool inside_job = false;
+thread_local bool inside_job = false;  // or alone: this thread hands nothing out
 
 class Pool {
 public:
@@ -206,6 +206,9 @@ struct Scratch {
 };
 
 }  // namespace
+
+Alone::Alone(bool alone) : before_(inside_job) { inside_job = before_ || alone; }
+Alone::~Alone() { inside_job = before_; }
 
 int threads() { return inside_job ? 1 : pool().threads(); }
 

@@ -14,6 +14,19 @@ namespace backpass {
 int threads();                // how many threads share the work, the calling one included; within a job, one
 void set_threads(int count);  // count >= 1
 
+// While one lives, with `alone`, the calling thread does all pieces of its jobs: for work so small that handing it out, and
+// fetching what the other thread wrote, costs more than it saves.
+class Alone {
+public:
+    explicit Alone(bool alone);
+    ~Alone();
+    Alone(const Alone&) = delete;
+    Alone& operator=(const Alone&) = delete;
+
+private:
+    bool before_;
+};
+
 using Body = void (*)(void* context, long piece);
 void run_pieces(long pieces, Body body, void* context);
 
