@@ -43,9 +43,8 @@ if TYPE_CHECKING:
 GROUPS = ("weight", "bias", "gamma", "beta")
 INFER_BATCH = 256  # rows per prediction program: enough to fill the kernels, little memory
 
-# What one thread does alone, in 0.1 ms or so: to hand out its pieces, and to fetch what the other thread wrote, would cost what
-# a second thread saves, and twice as much on some days. Multiply-adds of a program, and bytes that fit one core's second cache.
-ALONE_PRODUCTS, ALONE_BYTES = 4_000_000, 1 << 20
+# A program up to so many multiply-adds and bytes, some 0.3 ms on one thread, tries whether that is quicker than all threads.
+SMALL_PRODUCTS, SMALL_BYTES = 16_000_000, 2 << 20
 
 
 @dataclass
@@ -65,7 +64,7 @@ class Plan:
     outs: list[Array | None]  # per layer; None where fusion leaves it out
     douts: list[Array | None]
     arena_bytes: int
-    alone: bool  # whether a training step is so small that one thread does it
+    small: bool  # whether a training step is so small that one thread may be quicker than several
 
 
 class Model:
@@ -491,7 +490,7 @@ class Model:
             outs=[None] * len(self.layers),
             douts=[None] * len(self.layers),
             arena_bytes=size_bytes,
-            alone=_is_small(3 * sum(d.products for d in declared), size_bytes + 4 * self.params.nbytes),
+            small=_is_small(3 * sum(d.products for d in declared), size_bytes + 4 * self.params.nbytes),
         )
         x = plan.x
         backwards: list[Steps] = []
@@ -592,8 +591,8 @@ class Model:
                 call = bind_infer(unit, self.layers, out, x, self.p, self.s, scratch, kernels=self.kernels)
                 calls += [step for _, step in _steps(str(unit.first), call)]
             x = out
-        alone = _is_small(sum(d.products for d in declared), size_bytes + self.params.nbytes)
-        self._infer_plans[batch, waits] = (arrays[0], x, native.Program(calls, alone), finite)
+        small = _is_small(sum(d.products for d in declared), size_bytes + self.params.nbytes)
+        self._infer_plans[batch, waits] = (arrays[0], x, native.Program(calls, small), finite)
         return self._infer_plans[batch, waits]
 
     # -- checks and words -------------------------------------------------------------------------------------------
@@ -715,7 +714,7 @@ def _steps(name: str, call: Call) -> Steps:
 
 
 def _is_small(products: int, size_bytes: int) -> bool:
-    return products <= ALONE_PRODUCTS and size_bytes <= ALONE_BYTES
+    return products <= SMALL_PRODUCTS and size_bytes <= SMALL_BYTES
 
 
 def _run(calls: Sequence[Call]) -> None:

@@ -683,14 +683,14 @@ class _Step:
             calls.append(
                 native.fill_zeros(model.grads[where]) if model.kernels else partial(model.grads[where].fill, 0)
             )
-        self.gradients = native.Program(calls, plan.alone)
+        self.gradients = native.Program(calls, plan.small)
 
         self.clip: list[Call] = []
         if trainer.clip_norm:
             self.clip = [clip_norm(self.control, self.norm, model.grads, trainer.clip_norm, kernels=model.kernels)]
         self.groups = _merged(trainer.trained, trainer.optimizer)
         changes = [self._change(group, where) for group, where in self.groups]
-        self.change = native.Program([*self.clip, *changes, *plan.update], plan.alone)
+        self.change = native.Program([*self.clip, *changes, *plan.update], plan.small)
 
     def _change(self, group: str, where: slice) -> Call:
         """Return the call of the optimizer that changes a piece of the parameters."""

@@ -96,7 +96,7 @@ class Training:
             update = partial(partial, case.optimizer.reference_step)
         change = update(self.model.params, self.model.grads, self.slots, self.control, case.optimizer.options("weight"))
         calls = [fill, *plan.forward, loss_call, *plan.backward, change, *plan.update]
-        self.program = native.Program(calls, plan.alone)
+        self.program = native.Program(calls, plan.small)
 
     def _reference_loss(self, loss: Any, y: Array) -> None:
         self.loss[0], self.plan.dscores[...] = loss.reference(self.plan.scores, y, None)

@@ -27,7 +27,7 @@ from ..errors import ArgumentError
 class PythonProgram:
     """The program of a package without kernels: the same interface, a Python loop."""
 
-    def __init__(self, steps: Sequence[Callable[[], object]], alone: bool = False) -> None:  # noqa: ARG002, FBT
+    def __init__(self, steps: Sequence[Callable[[], object]], small: bool = False) -> None:  # noqa: ARG002
         self.steps = list(steps)
 
     def run(self) -> None:

@@ -4,7 +4,9 @@
 #include <nanobind/stl/string.h>
 #include <nanobind/stl/vector.h>
 
+#include <algorithm>
 #include <chrono>
+#include <limits>
 
 #include "kernel.hpp"
 #include "parallel.hpp"
@@ -100,11 +102,14 @@ Call bind(const std::string& name, nb::args values) {
     return call;
 }
 
-// A list of calls that runs in one go, without the GIL; a Python callable in it takes the GIL while it runs.  `alone`: on the
-// calling thread.
+// A list of calls that runs in one go, without the GIL; a Python callable in it takes the GIL while it runs.
+//
+// For a small one, handing pieces to other threads and fetching what they wrote may cost more than they save.  How much depends
+// on how fast cores exchange memory: on the machine, on some from minute to minute.  So it tries both ways now and then, and
+// stays with the quicker one; its results do not depend on it.
 class Program {
 public:
-    Program(nb::list steps, bool alone) : alone_(alone) {
+    Program(nb::list steps, bool small) : small_(small) {
         for (nb::handle step : steps) {
             if (nb::isinstance<Call>(step)) {
                 steps_.push_back({&nb::cast<Call&>(step), nb::borrow<nb::object>(step)});
@@ -118,7 +123,15 @@ public:
 
     void run() {
         nb::gil_scoped_release free;
-        for (const Step& step : steps_) run_step(step);
+        const long turn = small_ ? runs_++ % period : period;
+        if (turn >= 2 * tries) return run_steps(alone_);
+        alone_ = turn < tries;
+        const auto start = std::chrono::steady_clock::now();
+        run_steps(alone_);
+        const double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+        double& best = alone_ ? best_alone_ : best_shared_;
+        best = turn % tries == 0 ? infinite : std::min(best, seconds);  // the first one brings memory to where it is used
+        if (turn == 2 * tries - 1) alone_ = best_alone_ <= best_shared_;
     }
 
     // Runs once and returns the seconds that each step took.
@@ -159,18 +172,27 @@ private:
         nb::object object;
     };
 
-    void run_step(const Step& step) const {
+    void run_steps(bool alone) const {
+        const Alone nobody_else(alone);
+        for (const Step& step : steps_) run_step(step);
+    }
+
+    static void run_step(const Step& step) {
         if (step.call) {
             FlushDenormals flush;  // for each call: a Python step between them keeps the numbers that NumPy has elsewhere
-            const Alone alone(alone_);
             return step.call->run();
         }
         nb::gil_scoped_acquire held;
         step.object();
     }
 
+    static constexpr long tries = 8, period = 2048;  // runs of each way, among so many
+    static constexpr double infinite = std::numeric_limits<double>::infinity();
+
     std::vector<Step> steps_;
-    bool alone_;
+    bool small_, alone_ = false;
+    long runs_ = 0;
+    double best_alone_ = infinite, best_shared_ = infinite;
 };
 
 PyType_Slot program_slots[] = {
@@ -192,7 +214,7 @@ NB_MODULE(BACKPASS_MODULE, m) {
              })
         .def("__repr__", [](const Call& call) { return "<bound call " + call.name + ">"; });
     nb::class_<Program>(m, "Program", nb::type_slots(program_slots))
-        .def(nb::init<nb::list, bool>(), nb::arg("steps"), nb::arg("alone") = false)
+        .def(nb::init<nb::list, bool>(), nb::arg("steps"), nb::arg("small") = false)
         .def("run", &Program::run)
         .def("time", &Program::time)
         .def_prop_ro("names", &Program::names);
