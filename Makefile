@@ -45,7 +45,7 @@ lint: dev      ## ruff and mypy
 docs-check: dev  ## every public name documented, every example run, every link alive
 	@$(BIN)/python -m pytest -q tests/test_docs.py
 
-bench: dev     ## speed beside PyTorch, scikit-learn and NumPy, recorded in benchmarks/ (idle machine, some 12 minutes)
+bench: dev     ## speed beside PyTorch, scikit-learn and NumPy, recorded in benchmarks/ (idle machine, about an hour)
 	@$(BIN)/python -m benchmarks --record
 
 campaigns: dev  ## the slow tests: kill and resume, CIFAR-10 accuracy ...

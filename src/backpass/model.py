@@ -490,6 +490,7 @@ class Model:
             outs=[None] * len(self.layers),
             douts=[None] * len(self.layers),
             arena_bytes=size_bytes,
+            # forward, dw and dx; parameters, gradients and the two moments of an Adam
             small=_is_small(3 * sum(d.products for d in declared), size_bytes + 4 * self.params.nbytes),
         )
         x = plan.x

@@ -17,10 +17,7 @@ TRIES = 8  # of each way
 
 @pytest.fixture(autouse=True)
 def two_threads():
-    before = native.threads()
     native.set_threads(2)
-    yield
-    native.set_threads(before)
 
 
 @pytest.mark.parametrize("quicker", [1, 2])

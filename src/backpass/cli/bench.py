@@ -24,7 +24,9 @@ def bench(
     quick: Annotated[
         bool, typer.Option("--quick", help="The most telling cases only: one and a half to two minutes.")
     ] = False,
-    full: Annotated[bool, typer.Option("--full", help="Every case and every side: an hour or more.")] = False,
+    full: Annotated[
+        bool, typer.Option("--full", help="Every case and every side: more than the standard hour.")
+    ] = False,
     only: Annotated[
         list[str] | None, typer.Option("--only", metavar="WORD", help="Cases in whose name it occurs. Repeatable.")
     ] = None,

@@ -119,7 +119,7 @@ void input_gradient(T* dx, bool past, const T* dout, const T* relu_out, T factor
                     const T* scale, const T* shift, const T* tilt, long D, long first, long last, long begin, long end) {
     const Columns<T, true> reaching{end - lanes<T>, 0, lanes<T>};
     const bool reaches = end - begin > lanes<T> && (end - begin) % lanes<T> != 0;
-    const auto rows = [&](long n, auto together) {
+    for_some_rows(first, last, [&](long n, auto together) {
         Vec<T> kept[together];
         for (int i = 0; reaches && i < together; i++) kept[i] = upstream<relu>(reaching, dout, relu_out, factor, (n + i) * D);
         for_each_vector<T>(begin, end, [&](auto columns) {
@@ -131,10 +131,7 @@ void input_gradient(T* dx, bool past, const T* dout, const T* relu_out, T factor
                 columns.put(dx + row, k * d - (a + (columns.get(x + row) - m) * b), past);
             }
         });
-    };
-    long n = first;
-    for (; n + 8 <= last; n += 8) rows(n, std::integral_constant<int, 8>{});
-    for (; n < last; n++) rows(n, std::integral_constant<int, 1>{});
+    });
     if (past) finish_past();
 }
 

@@ -40,14 +40,20 @@ inline void for_each_vector(long begin, long end, F&& f) {
     for (long d = begin; d < end; d += L) f(Columns<T, true>{std::min(d, end - L), slot++, L});
 }
 
-// f(columns, n, rows) for the rows n .. n + rows of each vector: rows is 8, or 1 for those that are left over.
+// f(n, rows) for the rows n .. n + rows: rows is 8, or 1 for those that are left over.
+template <class F>
+inline void for_some_rows(long first, long last, F&& f) {
+    long n = first;
+    for (; n + 8 <= last; n += 8) f(n, std::integral_constant<int, 8>{});
+    for (; n < last; n++) f(n, std::integral_constant<int, 1>{});
+}
+
+// f(columns, n, rows) for each vector of the rows that `for_some_rows` takes together.
 template <class T, class F>
 inline void for_each_rows(long first, long last, long begin, long end, F&& f) {
-    long n = first;
-    for (; n + 8 <= last; n += 8)
-        for_each_vector<T>(begin, end, [&](auto columns) { f(columns, n, std::integral_constant<int, 8>{}); });
-    for (; n < last; n++)
-        for_each_vector<T>(begin, end, [&](auto columns) { f(columns, n, std::integral_constant<int, 1>{}); });
+    for_some_rows(first, last, [&](long n, auto rows) {
+        for_each_vector<T>(begin, end, [&](auto columns) { f(columns, n, rows); });
+    });
 }
 
 // A matrix cut into pieces of some blocks of rows, and of strips of columns where rows are very long.  Strips are wide, since
