@@ -31,7 +31,7 @@ constexpr long block_k = 2048 / sizeof(T);
 constexpr long piece_rows = 22 * MR;
 // Bytes in which a block of a panel may lie scattered, at most, to be read in place again and again.
 constexpr long near_bytes = 256 << 10;
-// Bytes of B that need not be fetched ahead: the first cache keeps most of them.
+// Bytes of B or C that need not be fetched ahead: the first cache keeps most of them.
 constexpr long first_bytes = 48 << 10;
 // A product of at most so many elements is cut into parts of k, if a part keeps at least so many of k.
 constexpr long split_size = 1 << 14, split_depth = 768, split_work = 1 << 18, most_parts = 16;
@@ -115,7 +115,7 @@ void compute(const Product<T>& x, long piece, Cut blocks, long k_begin) {
     const Cut heights(x.row_pieces.size(p), divide_up(x.row_pieces.size(p), x.height));  // of the panels of A
     const Panels<T> panels(x.n);
     const long first = x.column_pieces.begin(q), across = x.column_pieces.size(q);
-    const bool along_k = x.a.along_k() && !x.copy_a;
+    const bool along_k = x.a.along_k() && !x.copy_a, far_c = x.m * x.n * static_cast<long>(sizeof(T)) > first_bytes;
     const auto panel_of_b = [&](long step) {
         const long block = step / across, j = first + step % across, k0 = k_begin + blocks.begin(block);
         const long column = panels.begin(j), count = panels.size(j), width = divide_up(count, lanes<T>) * lanes<T>;
@@ -170,6 +170,7 @@ void compute(const Product<T>& x, long piece, Cut blocks, long k_begin) {
                 continue;
             }
             Beside<T> beside;
+            beside.far = far_c;
             if (far && end > begin) {
                 beside.fetch = next.source + begin * x.b.k_stride;
                 beside.step = x.b.stride();
