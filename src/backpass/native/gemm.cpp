@@ -134,7 +134,8 @@ void compute(const Product<T>& x, long piece, Cut blocks, long k_begin) {
     T* const own_a = x.copy_a ? scratch<T>(Slot::panel_a, heights.count * place) : nullptr;
     T* own_b = scratch<T>(Slot::panel_b, 2 * widest * blocks.largest());
     T* next_b = own_b + widest * blocks.largest();
-    const long steps = blocks.count * across;
+    const long steps = blocks.count * across, left = panels.begin(first);
+    claim(x.c + first_row * x.ldc + left, x.row_pieces.size(p), x.ldc, panels.begin(first + across) - left);
     PanelOfB<T> panel = panel_of_b(0);
     if (panel.packed) pack(own_b, panel, 0, panel.depth);
     for (long step = 0; step < steps; step++) {
