@@ -74,10 +74,12 @@ inline Vec<T> widened(const Narrow& narrow) {
 }
 
 // The same address, but the compiler does not know how it came about: else it holds one for each row of a tile, and where
-// registers end it moves them back and forth.
+// registers end it moves them back and forth.  (With the 16 vectors of SSE, GCC would move sums instead.)
 template <class T>
 inline T* opaque(T* p) {
+#if defined(__AVX__)
     asm("" : "+r"(p));
+#endif
     return p;
 }
 
@@ -144,11 +146,12 @@ void tile(long k, const T* a, long a_step, const T* b, long b_step, T* c, long l
     const long last = columns - (all - 1) * L;  // columns in the last vector
     const auto count = [&](int v) { return v < all - 1 ? L : last; };
     if (epilogue.accumulate) {
-        const T* at = c;
 #pragma GCC unroll 16
-        for (int r = 0; r < rows; r++, at = opaque(at + ldc))
+        for (int r = 0; r < rows; r++) {
+            const T* const at = opaque(c + r * ldc);
 #pragma GCC unroll 4
             for (int v = 0; v < all; v++) sum[r][v] += load_some(at + v * L, count(v));
+        }
     }
     if (epilogue.bias) {
 #pragma GCC unroll 4
@@ -170,11 +173,12 @@ void tile(long k, const T* a, long a_step, const T* b, long b_step, T* c, long l
 #pragma GCC unroll 4
             for (int v = 0; v < all; v++) sum[r][v] = sum[r][v] < 0 ? Vec<T>{} : sum[r][v];  // a NaN stays one
     }
-    T* at = c;
 #pragma GCC unroll 16
-    for (int r = 0; r < rows; r++, at = opaque(at + ldc))
+    for (int r = 0; r < rows; r++) {
+        T* const at = opaque(c + r * ldc);
 #pragma GCC unroll 4
         for (int v = 0; v < all; v++) store_some(at + v * L, sum[r][v], count(v));
+    }
 }
 
 template <class T>
