@@ -23,6 +23,8 @@
 // Where tiles of m do not fill the image, the last ones have m - 1 outputs, for which 25 or 30 products do: 7 x 7 outputs take
 // 121 of them instead of 144, 15 x 15 take 529 instead of 576.
 //
+// Images of three channels go their own way there (winograd_few.hpp).
+//
 // A block of some rows of tiles goes through all steps while it lies in the second cache.  Transforms work on vectors
 // of channels, so a few image rows of as many channels are transposed first, and back at the end.  Outside the image
 // there are zeros; what is computed beyond the output is not stored.
@@ -721,6 +723,15 @@ void with_tiles_for(long size, F&& f) {
         default: return f(integral_constant<int, 3>{}, integral_constant<int, 2>{});
     }
 }
+
+// The sizes of a convolution of whose outputs `pooled` has a quarter.
+template <class A, class B, class C>
+ConvSizes pooled_sizes(const A& pooled, const B& x, const C& w, long top, long left) {
+    ConvSizes s = conv_sizes(pooled, x, w, 1, 1, 1, 1, top, left);
+    s.OH *= 2, s.OW *= 2;
+    return s;
+}
+
 }  // namespace
 
 // out (N, F, OH, OW), x (N, C, H, W), w (F, C, HH, HH) with HH = 3 to 7, b (F,) or missing; relu != 0 for the fused conv + relu.
@@ -750,5 +761,28 @@ void winograd_backward(Array<T> dx, Array<T> dw, Array<T> db, Array<const T> dou
 BACKPASS_KERNEL(winograd_backward,
                 "dx?(N, C, H, W) dw(F, C, HH, WW) db?(F) dout(N, F, OH, OW) x(N, C, H, W) w(F, C, HH, WW) "
                 "relu_out?(N, F, OH, OW) " CONV_GEOMETRY " |" CONV_RULES WINOGRAD_RULES)
+
+#define WINOGRAD_POOL_RULES                                                                                \
+    " | C = 3, HH > 5, HH <= 7, WW = HH, top > -1, left > -1, 2*PH + HH <= H + 2*top + 2, 2*PW + WW <= W + 2*left + 2"
+
+// Convolution, relu and max pooling of 2 x 2 windows: out, places (N, F, PH, PW), of 2 PH x 2 PW outputs of the convolution;
+// places may be missing.
+template <class T>
+void winograd_pool_forward(Array<T> out, Array<std::uint8_t> places, Array<const T> x, Array<const T> w, Array<const T> b,
+                           long top, long left) {
+    const ConvSizes s = pooled_sizes(out, x, w, top, left);
+    few::forward<T>(s, out.data, places.data, x.data, w.data, b.data, true, true);
+}
+BACKPASS_KERNEL(winograd_pool_forward,
+                "out(N, F, PH, PW) places?(N, F, PH, PW) x(N, C, H, W) w(F, C, HH, WW) b?(F) top left" WINOGRAD_POOL_RULES)
+
+template <class T>
+void winograd_pool_backward(Array<T> dw, Array<T> db, Array<const T> dout, Array<const std::uint8_t> places, Array<const T> x,
+                            long top, long left) {
+    const ConvSizes s = pooled_sizes(dout, x, dw, top, left);
+    few::weight_gradients<T>(s, dw.data, db.data, {dout.data, nullptr, places.data}, x.data);
+}
+BACKPASS_KERNEL(winograd_pool_backward,
+                "dw(F, C, HH, WW) db?(F) dout(N, F, PH, PW) places(N, F, PH, PW) x(N, C, H, W) top left" WINOGRAD_POOL_RULES)
 
 }  // namespace backpass

@@ -1,4 +1,4 @@
-// winograd.cpp's convolution of 7 x 7 or 6 x 6 for images of three channels: the first layer of a net.
+// winograd.cpp's convolution with kernels of 7 x 7 or 6 x 6, for images of three channels: the first layer of a net.
 //
 // With so few channels the 36 products are small beside the transforms, which would leave most lanes of a vector of channels
 // empty.  Here the lanes are tiles of a row: the columns of the image are sorted by their remainder modulo m = 3, so that
@@ -14,7 +14,7 @@
 //
 //     dU_ij[s, c, f] += Σ_t V[s, t + (i, j), c] (A dout Aᵀ)[s, t, f],
 //
-// in one tile of 12 x 32 sums.  The way to dx, which the first layer of a net does not need, is that of winograd.cpp.
+// in one tile of sums for all 12 terms.  The way to dx, which the first layer of a net does not need, is that of winograd.cpp.
 //
 // A relu and a max pooling of 2 x 2 behind can be computed along: then `out` is what they make of it, and `places` says which
 // of the four pixels it is, i * 2 + j, or `nowhere` if the relu made it zero.  So large an array is never written, or read.
@@ -22,6 +22,8 @@
 #include <algorithm>
 #include <array>
 #include <cstdint>
+#include <cstring>
+#include <type_traits>
 #include <utility>
 
 #include "channels_last.hpp"
@@ -33,10 +35,11 @@
 namespace backpass::few {
 
 constexpr int m = 3, subs = 2, channels = 3;
-constexpr int overlap = 2 * m;          // lines of the input beyond those of the output
-constexpr std::uint8_t nowhere = 4;
-constexpr int tiles_together = MR;       // of a row, at most, in the forward
-constexpr long backward_bytes = 320 << 10;  // of dM's columns in a block
+constexpr int overlap = 2 * m;  // lines of the input beyond those of the output
+constexpr int nowhere = 4;
+constexpr int tiles_together = MR;           // of a row, at most, in the forward
+constexpr long band_bytes = 256 << 10;       // of the lines of an image that a piece of the forward copies
+constexpr long backward_bytes = 320 << 10;   // of dM's columns in a block
 
 inline bool fit(const ConvSizes& s) { return s.C == channels && s.HH > 5; }
 
@@ -64,15 +67,25 @@ struct Layout {
 
     // The lines of image n under so many rows of tiles of inputs from `first` on, sorted: strip[c][line][remainder][tile].
     void fill(T* strip, const T* x, long n, long first, long tile_rows) const {
+        constexpr int L = lanes<T>;
+        constexpr auto each = std::make_index_sequence<lanes<T>>{};
         T* to = strip;
         for (long c = 0; c < channels; c++)
             for (long y = m * first - s.top; y < m * first - s.top + lines(tile_rows); y++, to += line) {
                 fill_zero(to, line);
                 if (y < 0 || y >= s.H) continue;
-                const T* const from = x + ((n * channels + c) * s.H + y) * s.W - s.left;
-                for (long r = 0; r < m; r++) {
-                    const long end = std::min(cols + 2, divide_up(std::max(0L, s.W + s.left - r), m));
-                    for (long t = divide_up(std::max(0L, s.left - r), m); t < end; t++) to[r * phase + t] = from[m * t + r];
+                const T* const from = x + ((n * channels + c) * s.H + y) * s.W;
+                for (long k = 0; m * k < s.W; k += L) {
+                    const long rest = s.W - m * k;
+                    const Vec<T> v0 = load_some(from + m * k, rest), v1 = load_some(from + m * k + L, rest - L);
+                    const Vec<T> v2 = load_some(from + m * k + 2 * L, rest - 2 * L);
+                    const auto put = [&](long column, Vec<T> every) {  // column 0, 1 or 2 of the image, and every third after it
+                        const long tile = (column + s.left) / m + k;
+                        store_some(to + (column + s.left) % m * phase + tile, every, phase - tile);
+                    };
+                    put(0, every_third<T, 0>(v0, v1, v2, each));
+                    put(1, every_third<T, 1>(v0, v1, v2, each));
+                    put(2, every_third<T, 2>(v0, v1, v2, each));
                 }
             }
         fill_zero(to, lanes<T>);
@@ -80,52 +93,51 @@ struct Layout {
     // V[s][c][tile] of a row of tiles, number `at` of those under the strip of `tile_rows`.
     void transform_input(T* V, const T* strip, long at, long tile_rows) const {
         constexpr int L = lanes<T>;
-        T* const half = scratch<T>(Slot::other, 6 * line + L);
+        const long length = line, tiles = phase;
+        T* const half = scratch<T>(Slot::other, 6 * length + L);
         for (long c = 0; c < channels; c++) {
-            const T* const from = strip + (c * lines(tile_rows) + m * at) * line;
-            for (long x = 0; x < line; x += L) {
+            const T* const from = strip + (c * lines(tile_rows) + m * at) * length;
+            for (long x = 0; x < length; x += L) {
                 Vec<T> d[6], o[6];
 #pragma GCC unroll 6
-                for (int p = 0; p < 6; p++) d[p] = load(from + p * line + x);
+                for (int p = 0; p < 6; p++) d[p] = load(from + p * length + x);
                 winograd::input(d, o);
 #pragma GCC unroll 6
-                for (int p = 0; p < 6; p++) store(half + p * line + x, o[p]);
+                for (int p = 0; p < 6; p++) store(half + p * length + x, o[p]);
             }
-            fill_zero(half + 6 * line, L);
+            fill_zero(half + 6 * length, L);
             for (long p = 0; p < 6; p++)
-                for (long t = 0; t < phase; t += L) {
+                for (long t = 0; t < tiles; t += L) {
                     Vec<T> d[6], o[6];
 #pragma GCC unroll 6
-                    for (int q = 0; q < 6; q++) d[q] = load(half + p * line + q % m * phase + q / m + t);
+                    for (int q = 0; q < 6; q++) d[q] = load(half + p * length + q % m * tiles + q / m + t);
                     winograd::input(d, o);
 #pragma GCC unroll 6
-                    for (int q = 0; q < 6; q++) store(V + ((6 * p + q) * channels + c) * phase + t, o[q]);
+                    for (int q = 0; q < 6; q++) store(V + ((6 * p + q) * channels + c) * tiles + t, o[q]);
                 }
         }
     }
 };
 
-// A product of the sum that a tile is: a[t], neighbouring tiles, with the vectors at u.
-template <class T>
-struct Term {
-    const T *a, *u;
-};
-
-// to[t] (vectors) = Σ a[t] u, for some tiles of a row.
+// to[t] (vectors) = Σ_ijc inputs[i][c * phase + t + j] u[i][j][c], from i0 and j0 on, for some tiles of a row.
 template <class T, int tiles, int vectors>
-void sum_terms(const Term<T>* terms, int count, T* to) {
+void sum_terms(const T* const (&inputs)[subs], long phase, const T* u, int i0, int j0, T* to) {
     constexpr int L = lanes<T>;
     Vec<T> sum[tiles][vectors] = {};
-    for (int k = 0; k < count; k++) {
-        Vec<T> u[vectors];
-        const T* const a = terms[k].a;
+    for (int i = i0; i < subs; i++)
+        for (int j = j0; j < subs; j++) {
+            const T* a = inputs[i] + j;
+            const T* from = u + (i * subs + j) * channels * vectors * L;
+            for (int c = 0; c < channels; c++, a += phase, from += vectors * L) {
+                Vec<T> row[vectors];
 #pragma GCC unroll 2
-        for (int v = 0; v < vectors; v++) u[v] = load(terms[k].u + v * L);
+                for (int v = 0; v < vectors; v++) row[v] = load(from + v * L);
 #pragma GCC unroll 16
-        for (int t = 0; t < tiles; t++)
+                for (int t = 0; t < tiles; t++)
 #pragma GCC unroll 2
-            for (int v = 0; v < vectors; v++) sum[t][v] += broadcast(a[t]) * u[v];
-    }
+                    for (int v = 0; v < vectors; v++) sum[t][v] += broadcast(a[t]) * row[v];
+            }
+        }
 #pragma GCC unroll 16
     for (int t = 0; t < tiles; t++)
 #pragma GCC unroll 2
@@ -140,135 +152,169 @@ auto sum_terms_of(long tiles, long width) {
     return kernels[tiles - 1][width > lanes<T>];
 }
 
-// Two lines of outputs, L filters side by side, through pooling and relu.
+// columns[y][q][t] (width) for y = 0, 1, 2: Aᵀ M on the columns of some tiles from t0 on, and `width` filters from f on.
 template <class T>
-void pool_lines(T* best, T* place, const T* line, long pitch, long OW) {
+void multiply(T* columns, T* M, const T* const (&inputs)[subs], const Layout<T>& g, const Weights<T, m, subs>& weights, long t0,
+              long tiles, long f) {
+    const long width = weights.width(f), size = tiles * width;
+    const auto kernel = sum_terms_of<T>(tiles, width);
+    for (int q = 0; q < 6; q++) {
+        for (int p = 0; p < 6; p++) {
+            const long point = 6 * p + q, at = point * channels * g.phase + t0;
+            kernel({inputs[0] + at, inputs[1] + at}, g.phase, weights.panel(f, point), p == 5, q == 5, M + p * size);
+        }
+        for (long at = 0; at < size; at += lanes<T>) {
+            Vec<T> sums[6], o[m];
+#pragma GCC unroll 6
+            for (int p = 0; p < 6; p++) sums[p] = load(M + p * size + at);
+            winograd::output(sums, o);
+#pragma GCC unroll 3
+            for (int y = 0; y < m; y++) store(columns + (y * 6 + q) * size + at, o[y]);
+        }
+    }
+}
+
+// Aᵀ along the lines: three lines of outputs of L filters, `pitch` pixels from one to the next.
+template <class T>
+void finish_lines(T* lines, long pitch, const T* columns, long tiles, long width, Vec<T> bias) {
+    constexpr int L = lanes<T>;
+    for (long y = 0; y < m; y++)
+        for (long t = 0; t < tiles; t++) {
+            Vec<T> sums[6], o[m];
+#pragma GCC unroll 6
+            for (int q = 0; q < 6; q++) sums[q] = load(columns + ((y * 6 + q) * tiles + t) * width);
+            winograd::output(sums, o);
+#pragma GCC unroll 3
+            for (int k = 0; k < m; k++) store(lines + (y * pitch + m * t + k) * L, o[k] + bias);
+        }
+}
+
+template <class T>
+void relu_lines(T* lines, long count) {
+    for (long i = 0; i < count; i += lanes<T>) {
+        const Vec<T> value = load(lines + i);
+        store(lines + i, value < 0 ? Vec<T>{} : value);
+    }
+}
+
+// The places of L pixels of as many filters: bytes of a plane here, and there a vector of integers for each pixel.  Words of a
+// lane's size are exchanged: in_word pixels of a filter.
+template <class T>
+struct Places {
+    static constexpr int L = lanes<T>, in_word = std::min<int>(sizeof(T), L), words = L / in_word;
+    typedef std::conditional_t<sizeof(T) == 4, std::int32_t, std::int64_t> Word;
+    Word word[words][L] = {};
+
+    // The first `count` pixels of the first `filters` planes.
+    void load_bytes(const std::uint8_t* from, long plane, long filters, long count) {
+        for (long f = 0; f < filters; f++, from += plane)
+            for (int j = 0; j < words; j++) {
+                if (count == L)
+                    std::memcpy(&word[j][f], from + j * in_word, in_word);
+                else
+                    for (long k = j * in_word; k < std::min<long>(count, (j + 1) * in_word); k++)
+                        word[j][f] |= static_cast<Word>(from[k]) << (8 * (k - j * in_word));
+            }
+    }
+    void store_bytes(std::uint8_t* to, long plane, long filters, long count) const {
+        for (long f = 0; f < filters; f++, to += plane)
+            for (int j = 0; j < words; j++) {
+                if (count == L)
+                    std::memcpy(to + j * in_word, &word[j][f], in_word);
+                else
+                    for (long k = j * in_word; k < std::min<long>(count, (j + 1) * in_word); k++)
+                        to[k] = static_cast<std::uint8_t>(word[j][f] >> (8 * (k - j * in_word)));
+            }
+    }
+    Vec<Word> of_pixel(long k) const { return load(word[k / in_word]) >> (8 * (k % in_word)) & 255; }
+    void take_pixels(const Word* places) {  // L of them
+        for (int j = 0; j < words; j++) {
+            Vec<Word> all = {};
+#pragma GCC unroll 8
+            for (int k = 0; k < in_word; k++) all |= load(places + (j * in_word + k) * L) << (8 * k);
+            store(word[j], all);
+        }
+    }
+};
+
+// Two lines of outputs, L filters side by side, through pooling and relu.
+template <class T, class Word>
+void pool_lines(T* best, Word* places, const T* line, long pitch, long OW) {
     constexpr int L = lanes<T>;
     for (long x = 0; x < OW; x++) {
-        Vec<T> value = load(line + 2 * x * L), at = {};
-        const auto meet = [&](const T* other_at, T where) {
+        Vec<T> value = load(line + 2 * x * L);
+        Vec<Word> place = {};
+        const auto meet = [&](const T* other_at, Word where) {
             const Vec<T> other = load(other_at);
             const auto wins = ~(other <= value) & (value == value);  // larger or a NaN; a NaN stays
             value = wins ? other : value;
-            at = wins ? broadcast(where) : at;
+            place = wins ? broadcast(where) : place;
         };
         meet(line + (2 * x + 1) * L, 1);
         meet(line + (pitch + 2 * x) * L, 2);
         meet(line + (pitch + 2 * x + 1) * L, 3);
-        store(place + x * L, value > 0 ? at : broadcast(T(nowhere)));
+        store(places + x * L, value > 0 ? place : broadcast(nowhere + Word(0)));
         store(best + x * L, value < 0 ? Vec<T>{} : value);
     }
 }
 
-// `count` pixels, L filters side by side, to as many planes as there are filters.
-template <class T, class Element>
-void to_planes(Element* to, long plane, long filters, const T* from, long count) {
-    constexpr int L = lanes<T>;
-    typedef Element Row __attribute__((vector_size(L * sizeof(Element))));
-    for (long p = 0; p < count; p += L) {
-        Vec<T> v[L];
-#pragma GCC unroll 16
-        for (int k = 0; k < L; k++) v[k] = load(from + (p + k) * L);
-        transpose<T>(v);
-        Row rows[L];
-#pragma GCC unroll 16
-        for (int f = 0; f < L; f++) rows[f] = __builtin_convertvector(v[f], Row);
-        const long some = std::min<long>(L, count - p);
-        if (some == L)
-            for (long f = 0; f < std::min<long>(L, filters); f++) __builtin_memcpy(to + f * plane + p, &rows[f], sizeof(Row));
-        else
-            for (long f = 0; f < std::min<long>(L, filters); f++) __builtin_memcpy(to + f * plane + p, &rows[f], some * sizeof(Element));
-    }
-}
-
-// out (N, F, OH, OW), or with `pooled` (N, F, OH / 2, OW / 2), and then places of that shape if they are given.
+// out (N, F, OH, OW), or with `pooled` (N, F, OH / 2, OW / 2) after a relu and a pooling, with places if they are given.
 template <class T>
-void forward(const ConvSizes& s, T* out, std::uint8_t* places, const T* x, const T* w, const T* bias, bool relu, bool pooled) {
+void forward(const ConvSizes& s, T* out, std::uint8_t* places, const T* x, const T* w, const T* b, bool relu, bool pooled) {
     constexpr int L = lanes<T>;
     const Layout<T> g(s);
     Weights<T, m, subs> weights(s, false, nullptr);
     weights.packed = scratch<T>(Slot::packed_a, weights.size());
     weights.transform(w);
 
-    // Where there are few images, threads share the rows of tiles of one: pairs of them, which are whole windows of a pooling.
-    const long pairs = divide_up(g.rows, 2), bands = std::clamp(8 / s.N, 1L, pairs);
+    // Where images are few or large, a piece has some rows of tiles of one: pairs of them, which are whole windows of a pooling.
+    const long pairs = divide_up(g.rows, 2), parts = divide_up(g.cols, tiles_together);
+    const long bytes = g.strip_size(g.rows + 1) * static_cast<long>(sizeof(T));
+    const long bands = std::clamp(std::max(8 / s.N, bytes / band_bytes), 1L, pairs);
     share(s.N * bands, g.work(), [&](long piece) {
         const long n = piece / bands, band = piece % bands;
         const long begin = band * pairs / bands * 2, end = std::min(g.rows, (band + 1) * pairs / bands * 2);
-        const long outputs = 2 * m * g.pitch * L, pool = pooled ? (outputs / 4 + L * L) : 0;  // of L filters, in two rows of tiles
+        const long outputs = 2 * m * g.pitch * L, pool = pooled ? outputs / 4 : 0;  // of L filters, in two rows of tiles
         T* const strip = scratch<T>(Slot::tile, g.strip_size(end - begin + 1));
         T* const V = scratch<T>(Slot::panel_b, 2 * g.row);
-        T* const M = scratch<T>(Slot::panel_a, (6 + 6 * m) * tiles_together * NR<T> + g.filters / L * outputs + 2 * pool);
+        T* const M = scratch<T>(Slot::panel_a, (6 + 6 * m) * tiles_together * NR<T> + g.filters / L * outputs + pool);
         T *const columns = M + 6 * tiles_together * NR<T>, *const lines = columns + 6 * m * tiles_together * NR<T>;
-        T *const best = lines + g.filters / L * outputs, *const place = best + pool;
+        T* const best = lines + g.filters / L * outputs;
+        typedef typename Places<T>::Word Word;
+        Word* const place = scratch<Word>(Slot::partial, pool + L * L);
         g.fill(strip, x, n, begin, end - begin + 1);
         g.transform_input(V, strip, 0, end - begin + 1);
-        for (long row = begin; row < end; row++) {
-            const T* const inputs[] = {V + (row - begin) % 2 * g.row, V + (row - begin + 1) % 2 * g.row};
-            g.transform_input(V + (row - begin + 1) % 2 * g.row, strip, row - begin + 1, end - begin + 1);
-            const long parts = divide_up(g.cols, tiles_together);
+        for (long row = 0; row < end - begin; row++) {
+            T *const upper = V + row % 2 * g.row, *const lower = V + (row + 1) % 2 * g.row;
+            g.transform_input(lower, strip, row + 1, end - begin + 1);
             for (long part = 0; part < parts; part++)
-                for (long f = 0; f < s.F; f += NR<T>) {
-                    const long t0 = part * g.cols / parts, tiles = (part + 1) * g.cols / parts - t0;
-                    const long width = weights.width(f), size = tiles * width;
-                    const auto kernel = sum_terms_of<T>(tiles, width);
-                    for (int q = 0; q < 6; q++) {
-                        for (int p = 0; p < 6; p++) {
-                            Term<T> terms[subs * subs * channels];
-                            int count = 0;
-                            const long point = 6 * p + q;
-                            const T* const from = weights.panel(f, point);
-                            for (int i = 0; i < subs; i++)
-                                for (int j = 0; j < subs; j++)
-                                    for (int c = 0; c < channels; c++)
-                                        if (!is_zero(subs, p, i) && !is_zero(subs, q, j))
-                                            terms[count++] = {inputs[i] + (point * channels + c) * g.phase + t0 + j,
-                                                              from + ((i * subs + j) * channels + c) * width};
-                            kernel(terms, count, M + p * size);
-                        }
-                        for (long at = 0; at < size; at += L) {
-                            Vec<T> sums[6], o[m];
-#pragma GCC unroll 6
-                            for (int p = 0; p < 6; p++) sums[p] = load(M + p * size + at);
-                            winograd::output(sums, o);
-#pragma GCC unroll 3
-                            for (int y = 0; y < m; y++) store(columns + (y * 6 + q) * size + at, o[y]);
-                        }
-                    }
-                    for (long v = 0; v < width; v += L) {
-                        const Vec<T> add = bias ? load_some(bias + f + v, s.F - f - v) : Vec<T>{};
-                        const long pitch = g.pitch;
-                        const bool cut = relu && !pooled;
-                        T* const to = lines + (f + v) / L * outputs + ((row - begin) % 2 * m * g.pitch + m * t0) * L;
-                        for (int y = 0; y < m; y++)
-                            for (long t = 0; t < tiles; t++) {
-                                Vec<T> sums[6], o[m];
-#pragma GCC unroll 6
-                                for (int q = 0; q < 6; q++) sums[q] = load(columns + (y * 6 + q) * size + t * width + v);
-                                winograd::output(sums, o);
-#pragma GCC unroll 3
-                                for (int k = 0; k < m; k++) {
-                                    Vec<T> value = o[k] + add;
-                                    if (cut) value = value < 0 ? Vec<T>{} : value;
-                                    store(to + (y * pitch + m * t + k) * L, value);
-                                }
-                            }
-                    }
+                for (long panel = 0; panel < s.F; panel += NR<T>) {
+                    const long t0 = part * g.cols / parts, tiles = (part + 1) * g.cols / parts - t0, width = weights.width(panel);
+                    multiply(columns, M, {upper, lower}, g, weights, t0, tiles, panel);
+                    for (long f = panel; f < panel + width; f += L)
+                        finish_lines(lines + f / L * outputs + (row % 2 * m * g.pitch + m * t0) * L, g.pitch, columns + f - panel,
+                                     tiles, width, b ? load_some(b + f, s.F - f) : Vec<T>{});
                 }
-            if ((row - begin) % 2 == 0 && row + 1 < end) continue;
-            const long top = (row - (row - begin) % 2) * m, height = std::min((row + 1) * m, s.OH) - top;
+            if (row % 2 == 0 && begin + row + 1 < end) continue;
+            const long top = m * (begin + row - row % 2), height = std::min(m * (begin + row + 1), s.OH) - top;
             for (long f = 0; f < s.F; f += L) {
-                const T* const from = lines + f / L * outputs;
+                T* const from = lines + f / L * outputs;
                 const long some = std::min<long>(L, s.F - f);
                 if (!pooled) {
+                    if (relu) relu_lines(from, height * g.pitch * L);
                     scatter(out + ((n * s.F + f) * s.OH + top) * s.OW, s.pixels(), some, from, g.pitch - s.OW, s.OW, height * s.OW);
                     continue;
                 }
                 const long OW = s.OW / 2, plane = s.pixels() / 4, to = (n * s.F + f) * plane + top / 2 * OW;
                 for (long y = 0; y < height / 2; y++)
                     pool_lines(best + y * OW * L, place + y * OW * L, from + 2 * y * g.pitch * L, g.pitch, OW);
-                to_planes(out + to, plane, some, best, height / 2 * OW);
-                if (places) to_planes(places + to, plane, some, place, height / 2 * OW);
+                scatter(out + to, plane, some, best, 0, OW, height / 2 * OW);
+                for (long p = 0; places && p < height / 2 * OW; p += L) {
+                    const long count = std::min<long>(L, height / 2 * OW - p);
+                    Places<T> few;
+                    few.take_pixels(place + p * L);  // beyond the last pixel anything
+                    few.store_bytes(places + to + p, plane, some, count);
+                }
             }
         }
     });
@@ -290,37 +336,36 @@ void fill_lines(T* lines, long pitch, Upstream<T> from, const ConvSizes& s, long
         return gather<T, true>(lines, pitch - s.OW, from.dout + at, from.relu_out + at, s.pixels(), some, s.OW, count * s.OW);
     if (!from.places)
         return gather<T, false>(lines, pitch - s.OW, from.dout + at, nullptr, s.pixels(), some, s.OW, count * s.OW);
-    typedef std::uint8_t Row __attribute__((vector_size(L)));
     const long OW = s.OW / 2, plane = s.pixels() / 4, first = (n * s.F + f) * plane + top / 2 * OW, pixels = count / 2 * OW;
+    const auto put = [&](Vec<T> value, auto place) {
+        store(lines, place == 0 ? value : Vec<T>{});
+        store(lines + L, place == 1 ? value : Vec<T>{});
+        store(lines + pitch * L, place == 2 ? value : Vec<T>{});
+        store(lines + (pitch + 1) * L, place == 3 ? value : Vec<T>{});
+        lines += 2 * L;
+    };
     for (long p = 0, x = 0; p < pixels; p += L) {
-        Vec<T> d[L], where[L];
         const long more = std::min<long>(L, pixels - p);
-        const auto take = [&](int k) {
-            Row row = {};
-            const std::uint8_t* const places = from.places + first + k * plane + p;
-            more == L ? __builtin_memcpy(&row, places, L) : __builtin_memcpy(&row, places, more);
-            where[k] = __builtin_convertvector(row, Vec<T>);
-            d[k] = load_some(from.dout + first + k * plane + p, more);
-        };
+        Places<T> places;
+        places.load_bytes(from.places + first + p, plane, some, more);
+        Vec<T> v[L];
 #pragma GCC unroll 16
-        for (int k = 0; k < L; k++) {
-            d[k] = where[k] = Vec<T>{};
-            if (k < some) take(k);
-        }
-        transpose<T>(d);
-        transpose<T>(where);
-        T gradient[L * L], place[L * L];
+        for (int k = 0; k < L; k++) v[k] = k < some ? load_some(from.dout + first + k * plane + p, more) : Vec<T>{};
+        transpose<T>(v);
+        if (more == L && x + L <= OW) {  // all in one line
 #pragma GCC unroll 16
-        for (int k = 0; k < L; k++) store(gradient + k * L, d[k]), store(place + k * L, where[k]);
-        for (long k = 0; k < more; k++) {
-            const Vec<T> value = load(gradient + k * L), at = load(place + k * L);
-            store(lines, at == 0 ? value : Vec<T>{});
-            store(lines + L, at == 1 ? value : Vec<T>{});
-            store(lines + pitch * L, at == 2 ? value : Vec<T>{});
-            store(lines + (pitch + 1) * L, at == 3 ? value : Vec<T>{});
-            lines += 2 * L;
-            if (++x == OW) x = 0, lines += (2 * pitch - s.OW) * L;
+            for (int k = 0; k < L; k++) put(v[k], places.of_pixel(k));
+            x += L;
+        } else {
+            T square[L * L];
+#pragma GCC unroll 16
+            for (int k = 0; k < L; k++) store(square + k * L, v[k]);
+            for (long k = 0; k < more; k++, x++) {
+                if (x == OW) x = 0, lines += (2 * pitch - s.OW) * L;
+                put(load(square + k * L), places.of_pixel(k));
+            }
         }
+        if (x == OW) x = 0, lines += (2 * pitch - s.OW) * L;
     }
 }
 
@@ -429,7 +474,8 @@ void weight_gradients(const ConvSizes& s, T* dw, T* db, Upstream<T> upstream, co
                         zero_border(lines, g.pitch, height, 0, count, 0, s.OW);
                         fill_lines(lines, g.pitch, upstream, s, n, f + v, top, count);
                         Vec<T> sum = load(bias + f + v);
-                        for (long at = 0; at < height * g.cols; at++) {
+                        const long tiles = height * g.cols;
+                        for (long at = 0; at < tiles; at++) {
                             Vec<T> d[m], o[6];
 #pragma GCC unroll 3
                             for (int k = 0; k < m; k++) d[k] = load(lines + (m * at + k) * L);
