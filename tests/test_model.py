@@ -223,6 +223,8 @@ def test_a_convolution_of_three_channels_pools_along(conv, x_shape, dtype):
     assert_close(results[0], step(slow, x, dscores), 1e-11 if dtype == "float64" else 2e-4)
     for other in results[1:]:
         assert_same(other, results[0])
+    pooled = bp.Model(layers[:3], x_shape[1:], dtype=dtype)
+    np.testing.assert_array_equal(pooled.infer(x[:1]), pooled.infer(x)[:1])
     plan = fast.plan(len(x), input_gradient=False)
     assert [call.name for call in plan.forward] == ["winograd_pool_forward", "affine_forward"]
     plan.x[...] = x
