@@ -84,7 +84,7 @@ struct Product {
     Epilogue<T> epilogue;
     long m, n, k;
     bool copy_a, copy_b;
-    long height;         // rows of a panel of A, at most
+    long height;         // rows of a panel of A, at most; over MR: all of them for narrow tiles
     Cut row_pieces;      // rows
     Cut column_pieces;   // panels of B
 };
@@ -119,7 +119,7 @@ void compute(const Product<T>& x, long piece, Cut blocks, long k_begin) {
     const auto panel_of_b = [&](long step) {
         const long block = step / across, j = first + step % across, k0 = k_begin + blocks.begin(block);
         const long column = panels.begin(j), count = panels.size(j), width = divide_up(count, lanes<T>) * lanes<T>;
-        const bool few = !along_k && pays_narrow<T>(heights.shorter, count);
+        const bool few = x.height > MR || (!along_k && pays_narrow<T>(heights.shorter, count));
         const bool fills = few || count == width || count == half_lanes<T> || count == quarter_lanes<T> ||
                            count == NR<T> + quarter_lanes<T>;
         return PanelOfB<T>{block, k0, blocks.size(block), column, count, width, few, x.copy_b || !fills, x.b.at(column, k0)};
@@ -269,6 +269,8 @@ Planned<T> plan(const MatrixProduct<T>& p) {
     // Half a tile's rows that clash still fit where the first cache keeps them.
     const bool half = x.a.along_k() && x.a.clashes() && columns <= 5;
     if (half) x.height = std::min(MR, 7);
+    constexpr long whole = divide_up(MR, lanes<T>) * lanes<T>;  // vectors of rows, for a few columns
+    if (columns == 1 && !x.a.along_k() && m >= whole && pays_narrow<T>(whole, n)) x.height = whole;
     x.copy_a = columns > 1 && !half && (x.a.along_k() ? x.a.clashes() : std::min(m, piece_rows) * std::min(k, block_k<T>) * bytes > near_bytes);
     x.copy_b = x.b.along_k() || (m > 4 * MR && (x.b.clashes() || x.b.stride() * std::min(k, block_k<T>) * bytes > near_bytes));
     const long most = m * n * k / piece_work;  // more pieces do not pay

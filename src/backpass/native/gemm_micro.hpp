@@ -225,36 +225,45 @@ inline void micro_kernel(long k, const T* packed_a, const T* packed_b, T* c, lon
 }
 
 // Whether a few columns are better computed by vectors of rows: one vector of A then feeds `columns` multiply-adds.
-inline constexpr int most_narrow = 6;
+inline constexpr int most_narrow = MR < 12 ? 6 : 12;
 template <class T>
 inline bool pays_narrow(long rows, long columns) {
-    return columns <= most_narrow && (rows + lanes<T> - 1) / lanes<T> * columns * 2 <= rows;
+    const long vectors = (rows + lanes<T> - 1) / lanes<T>;
+    return columns <= most_narrow && (columns > half_lanes<T> ? 4 * vectors * columns <= 3 * rows : 2 * vectors * columns <= rows);
 }
 
 // The tile of a few columns: A[r, p] is a[p * a_step + r], B[p, j] is b[p * b_step + j].  Each sum is that of `tile`.
 template <class T, int columns>
 void narrow_tile(long k, const T* a, long a_step, long rows, const T* b, long b_step, T* c, long ldc,
                  Epilogue<T> epilogue) {
-    constexpr long L = lanes<T>;
+    constexpr int L = lanes<T>;
     for (long row = 0; row < rows; row += L) {
-        const long count = std::min(L, rows - row);
+        const long count = std::min<long>(L, rows - row);
         Vec<T> sum[columns] = {};
         for (long p = 0; p < k; p++) {
             const Vec<T> value = load_some(a + p * a_step + row, count);
-#pragma GCC unroll 8
+#pragma GCC unroll 12
             for (int j = 0; j < columns; j++) sum[j] += value * broadcast(b[p * b_step + j]);
         }
-        T sums[columns][L];
-        for (int j = 0; j < columns; j++) store(sums[j], sum[j]);
-        for (long r = 0; r < count; r++)
-            for (int j = 0; j < columns; j++) {
-                T& at = c[(row + r) * ldc + j];
-                T value = sums[j][r];
-                if (epilogue.accumulate) value += at;
-                if (epilogue.bias) value += epilogue.bias[j];
-                if (epilogue.row_bias) value += epilogue.row_bias[row + r];
-                at = epilogue.relu && value < 0 ? T(0) : value;
+#pragma GCC unroll 3
+        for (int first = 0; first < columns; first += L) {
+            Vec<T> block[L];
+#pragma GCC unroll 16
+            for (int j = 0; j < L; j++) block[j] = first + j < columns ? sum[first + j] : Vec<T>{};
+            transpose<T>(block);
+            const long some = columns - first;
+            const Vec<T> bias = epilogue.bias ? load_some(epilogue.bias + first, some) : Vec<T>{};
+#pragma GCC unroll 16
+            for (int r = 0; r < L; r++) {
+                if (r >= count) break;
+                T* const at = c + (row + r) * ldc + first;
+                if (epilogue.accumulate) block[r] += load_some(at, some);
+                if (epilogue.bias) block[r] += bias;
+                if (epilogue.row_bias) block[r] += broadcast(epilogue.row_bias[row + r]);
+                if (epilogue.relu) block[r] = block[r] < 0 ? Vec<T>{} : block[r];
+                store_some(at, block[r], some);
             }
+        }
     }
 }
 
