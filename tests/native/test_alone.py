@@ -12,7 +12,7 @@ from backpass import native
 
 pytestmark = pytest.mark.skipif(not native.available, reason="no kernels")
 
-TRIES = 8  # of each way
+TRIES = 4  # of each way
 
 
 @pytest.fixture(autouse=True)

@@ -27,6 +27,9 @@ SIZES = [
     (9, 18, 12),  # two vectors and a part of a quarter, of SSE; of AVX and AVX-512 the next ones
     (15, 35, 40),
     (31, 36, 1024),  # rows whose places in the cache clash, read in place
+    (100, 12, 30),  # few columns, by vectors of rows
+    (61, 9, 7),
+    (47, 5, 64),
 ]
 # The last four copy panels of B while those before them are computed, and A: rows side by side, rows that clash, and over
 # two blocks of k with a last panel of few columns.
@@ -81,3 +84,16 @@ def test_small_whole_numbers_are_exact() -> None:
         out = np.empty((m, n), "f4")
         native.matrix_product(out, a, b, 0, 0)()
         np.testing.assert_array_equal(out, a @ b)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("accumulate", [0, 1])
+@pytest.mark.parametrize(("N", "D", "M"), [(64, 100, 10), (64, 47, 5), (3, 70, 12), (30, 20, 300)])
+def test_gradients_of_affine_are_added_to_or_overwritten(N: int, D: int, M: int, accumulate: int, dtype: str) -> None:
+    rng = np.random.default_rng(N)
+    shapes = (N, D), (D, M), M, (N, M), (N, D), (D, M)
+    dx, dw, db, dout, x, w = (rng.standard_normal(shape).astype(dtype) for shape in shapes)
+    expected = dout @ w.T, accumulate * dw + x.T @ dout, db + dout.sum(0)
+    native.affine_backward(dx, dw, db, dout, x, w, accumulate)()
+    for got, want in zip((dx, dw, db), expected, strict=True):
+        np.testing.assert_allclose(got, want, rtol=0, atol=100 * np.finfo(dtype).eps * np.abs(want).max())

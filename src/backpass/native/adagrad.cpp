@@ -7,7 +7,7 @@ template <class T>
 void adagrad(Array<T> w, Array<T> s, Array<const T> dw, Array<double> control, double lr_scale, double eps_) {
     const Control now(control);
     const T lr = static_cast<T>(now.lr * lr_scale), factor = static_cast<T>(now.factor), eps = static_cast<T>(eps_);
-    sweep(w.size(), now, [=](long i) {
+    sweep(w, now, [=](long i) {
         const T g = dw[i] * factor;
         s[i] += g * g;
         w[i] -= lr * g / (std::sqrt(s[i]) + eps);

@@ -15,7 +15,7 @@ void adam(Array<T> w, Array<T> m, Array<T> v, Array<const T> dw, Array<double> c
     const T lr_hat = static_cast<T>(lr / (1 - std::pow(beta1, now.t)));
     const T root_hat = static_cast<T>(1 / std::sqrt(1 - std::pow(beta2, now.t)));
     const T decay = static_cast<T>(lr * weight_decay);
-    sweep(w.size(), now, [=](long i) {
+    sweep(w, now, [=](long i) {
         const T g = dw[i] * factor;
         m[i] = keep1 * m[i] + take1 * g;
         v[i] = keep2 * v[i] + take2 * (g * g);

@@ -2,8 +2,26 @@
 #include "gemm.hpp"
 #include "kernel.hpp"
 #include "parallel.hpp"
+#include "simd.hpp"
 
 namespace backpass {
+namespace {
+
+// sums[m] += Σ_n rows[n, m] for the columns before `end` of `width` vectors from `begin` on, which stay in registers.
+template <int width, class T>
+void add_rows(T* sums, const T* rows, long N, long M, long begin, long end) {
+    constexpr long L = lanes<T>;
+    Vec<T> sum[width];
+#pragma GCC unroll 8
+    for (int v = 0; v < width; v++) sum[v] = load_some(sums + begin + v * L, end - begin - v * L);
+    for (long n = 0; n < N; n++)
+#pragma GCC unroll 8
+        for (int v = 0; v < width; v++) sum[v] += load_some(rows + n * M + begin + v * L, end - begin - v * L);
+#pragma GCC unroll 8
+    for (int v = 0; v < width; v++) store_some(sums + begin + v * L, sum[v], end - begin - v * L);
+}
+
+}  // namespace
 
 // x (N, D), w (D, M), b (M,), out (N, M); relu != 0 for the fused affine + relu.
 template <class T>
@@ -22,9 +40,11 @@ void affine_backward(Array<T> dx, Array<T> dw, Array<T> db, Array<const T> dout,
     const MatrixProduct<T> for_dw{dw.data, M, transposed(rows), upstream, {nullptr, false, accumulate != 0}};
     const MatrixProduct<T> for_dx{dx.data, D, upstream, transposed(row_major(w.data, D, M)), {}};
     gemm_pair<T>(for_dw, dx ? &for_dx : nullptr, [&](long part, long parts) {
-        const long begin = M * part / parts, end = M * (part + 1) / parts;
-        for (long n = 0; n < N; n++)
-            for (long m = begin; m < end; m++) db[m] += dout[n * M + m];
+        constexpr int wide = 8, narrow = 2;  // vectors: whole cache lines in a row where there are many, little besides where few
+        long m = M * part / parts;
+        const long end = M * (part + 1) / parts;
+        for (; m + wide * lanes<T> <= end; m += wide * lanes<T>) add_rows<wide>(db.data, dout.data, N, M, m, end);
+        for (; m < end; m += narrow * lanes<T>) add_rows<narrow>(db.data, dout.data, N, M, m, end);
     });
 }
 BACKPASS_KERNEL(affine_backward, "dx?(N, D..) dw(D, M) db(M) dout(N, M) x(N, D..) w(D, M) accumulate")

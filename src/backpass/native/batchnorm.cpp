@@ -171,6 +171,7 @@ void batchnorm_forward(Array<T> out, Array<T> mean, Array<T> var, Array<T> rstd,
             std::copy(variance + begin, variance + end, var.data + begin);
             std::copy(root + begin, root + end, rstd.data + begin);
         }
+        claim(out.data + first * D + begin, last - first, D, end - begin);
         const auto kernel = relu ? normalise<true, T> : normalise<false, T>;
         kernel(out.data, past, x.data, centre, scale, beta.data, D, first, last, begin, end);
     });

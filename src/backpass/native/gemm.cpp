@@ -31,7 +31,7 @@ constexpr long block_k = 2048 / sizeof(T);
 constexpr long piece_rows = 22 * MR;
 // Bytes in which a block of a panel may lie scattered, at most, to be read in place again and again.
 constexpr long near_bytes = 256 << 10;
-// Bytes of B that need not be fetched ahead: the first cache keeps most of them.
+// Bytes of B or C that need not be fetched ahead: the first cache keeps most of them.
 constexpr long first_bytes = 48 << 10;
 // A product of at most so many elements is cut into parts of k, if a part keeps at least so many of k.
 constexpr long split_size = 1 << 14, split_depth = 768, split_work = 1 << 18, most_parts = 16;
@@ -84,7 +84,7 @@ struct Product {
     Epilogue<T> epilogue;
     long m, n, k;
     bool copy_a, copy_b;
-    long height;         // rows of a panel of A, at most
+    long height;         // rows of a panel of A, at most; over MR: all of them for narrow tiles
     Cut row_pieces;      // rows
     Cut column_pieces;   // panels of B
 };
@@ -115,11 +115,11 @@ void compute(const Product<T>& x, long piece, Cut blocks, long k_begin) {
     const Cut heights(x.row_pieces.size(p), divide_up(x.row_pieces.size(p), x.height));  // of the panels of A
     const Panels<T> panels(x.n);
     const long first = x.column_pieces.begin(q), across = x.column_pieces.size(q);
-    const bool along_k = x.a.along_k() && !x.copy_a;
+    const bool along_k = x.a.along_k() && !x.copy_a, far_c = x.m * x.n * static_cast<long>(sizeof(T)) > first_bytes;
     const auto panel_of_b = [&](long step) {
         const long block = step / across, j = first + step % across, k0 = k_begin + blocks.begin(block);
         const long column = panels.begin(j), count = panels.size(j), width = divide_up(count, lanes<T>) * lanes<T>;
-        const bool few = !along_k && pays_narrow<T>(heights.shorter, count);
+        const bool few = x.height > MR || (!along_k && pays_narrow<T>(heights.shorter, count));
         const bool fills = few || count == width || count == half_lanes<T> || count == quarter_lanes<T> ||
                            count == NR<T> + quarter_lanes<T>;
         return PanelOfB<T>{block, k0, blocks.size(block), column, count, width, few, x.copy_b || !fills, x.b.at(column, k0)};
@@ -134,7 +134,8 @@ void compute(const Product<T>& x, long piece, Cut blocks, long k_begin) {
     T* const own_a = x.copy_a ? scratch<T>(Slot::panel_a, heights.count * place) : nullptr;
     T* own_b = scratch<T>(Slot::panel_b, 2 * widest * blocks.largest());
     T* next_b = own_b + widest * blocks.largest();
-    const long steps = blocks.count * across;
+    const long steps = blocks.count * across, left = panels.begin(first);
+    claim(x.c + first_row * x.ldc + left, x.row_pieces.size(p), x.ldc, panels.begin(first + across) - left);
     PanelOfB<T> panel = panel_of_b(0);
     if (panel.packed) pack(own_b, panel, 0, panel.depth);
     for (long step = 0; step < steps; step++) {
@@ -169,6 +170,7 @@ void compute(const Product<T>& x, long piece, Cut blocks, long k_begin) {
                 continue;
             }
             Beside<T> beside;
+            beside.far = far_c;
             if (far && end > begin) {
                 beside.fetch = next.source + begin * x.b.k_stride;
                 beside.step = x.b.stride();
@@ -267,6 +269,8 @@ Planned<T> plan(const MatrixProduct<T>& p) {
     // Half a tile's rows that clash still fit where the first cache keeps them.
     const bool half = x.a.along_k() && x.a.clashes() && columns <= 5;
     if (half) x.height = std::min(MR, 7);
+    constexpr long whole = divide_up(MR, lanes<T>) * lanes<T>;  // vectors of rows, for a few columns
+    if (columns == 1 && !x.a.along_k() && m >= whole && pays_narrow<T>(whole, n)) x.height = whole;
     x.copy_a = columns > 1 && !half && (x.a.along_k() ? x.a.clashes() : std::min(m, piece_rows) * std::min(k, block_k<T>) * bytes > near_bytes);
     x.copy_b = x.b.along_k() || (m > 4 * MR && (x.b.clashes() || x.b.stride() * std::min(k, block_k<T>) * bytes > near_bytes));
     const long most = m * n * k / piece_work;  // more pieces do not pay

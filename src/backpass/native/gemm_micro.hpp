@@ -33,6 +33,7 @@ inline constexpr int NR = 2 * lanes<T>;
 
 // What a tile does besides, some of it every `stretch` of k: it fetches rows of B that later tiles read into the second cache,
 // and copies those that were fetched `copy_behind` rows before.  Thinly spread, neither holds up what the tile itself reads.
+// It also fetches its tile of C, which may lie `far`, in time to be there when it is added to, and not long before.
 inline constexpr long stretch = 16, copy_behind = 16;
 template <class T>
 struct Beside {
@@ -40,6 +41,7 @@ struct Beside {
     long step = 0, rows = 0, lines = 0;
     T* copy = nullptr;         // where NR of the row `copy_behind` before go, from row `wait` on
     long wait = 0;
+    bool far = true;           // C
 
     void do_rows(long count) {
         for (; count > 0 && rows > 0; count--, rows--, fetch += step) {
@@ -59,6 +61,26 @@ inline Narrow first_lanes(const V& v) {
     return narrow;
 }
 
+// A narrow vector as the first lanes of a whole one, the others anything.
+template <class T, class Narrow>
+inline Vec<T> widened(const Narrow& narrow) {
+    if constexpr (sizeof(Narrow) == sizeof(Vec<T>))
+        return narrow;
+    else
+        return widened<T>([&]<int... i>(std::integer_sequence<int, i...>) {
+            constexpr int width = sizeof...(i) / 2;
+            return __builtin_shufflevector(narrow, narrow, (i < width ? i : -1)...);
+        }(std::make_integer_sequence<int, 2 * sizeof(Narrow) / sizeof(T)>{}));
+}
+
+// The same address, but the compiler does not know how it came about: else it holds one for each row of a tile, and where
+// registers end it moves them back and forth.
+template <class T>
+inline T* opaque(T* p) {
+    asm("" : "+r"(p));
+    return p;
+}
+
 // C (rows, columns) = epilogue(A (rows, k) B (k, columns)), columns in the last vector or filling it.
 // A[r, p] is a[r * a_step + p] when `along_k`, else a[p * a_step + r] (packed: a_step = rows).
 // B[p, :] is at b + p * b_step, `vectors` times `width` of it readable (packed: b_step = vectors * lanes).
@@ -71,18 +93,22 @@ void tile(long k, const T* a, long a_step, const T* b, long b_step, T* c, long l
     constexpr int all = vectors + (more > 0);
     using V = typename VectorOf<T, width * sizeof(T)>::type;
     using Last = typename VectorOf<T, (more ? more : width) * sizeof(T)>::type;
+    constexpr int group = along_k ? 4 : rows;  // rows that share an address
+    const T* lines[(rows + group - 1) / group];
+#pragma GCC unroll 4
+    for (int r = 0; r < rows; r += group) lines[r / group] = opaque(a + r * a_step);
+    V sums[rows][vectors] = {};
+    [[maybe_unused]] Last last_sums[rows] = {};
     // The tile of C is fetched in time to be there when it is added to, and not long before.
-    long length = k, each = 0, row_of_c = 0, each_of_c = k > 2 * rows ? rows : 0;
+    long length = k, each = 0, row_of_c = 0, each_of_c = beside.far && k > 2 * rows ? rows : 0;
     if (beside.rows > 0) {
         const long stretches = (k + stretch - 1) / stretch;
         length = stretch;
         each = (beside.rows + stretches - 1) / stretches;
-        each_of_c = (rows + stretches - 1) / stretches;
+        each_of_c = beside.far ? (rows + stretches - 1) / stretches : 0;
         row_of_c = std::min(0L, rows + 2 - stretches);
     }
-    V sums[rows][vectors] = {};
-    [[maybe_unused]] Last last_sums[rows] = {};
-    for (long left = k; left > 0;) {
+    for (long left = k; left > 0; left -= length) {
         for (long i = 0; i < each_of_c; i++, row_of_c++) {
             if (row_of_c < 0 || row_of_c >= rows) continue;
             __builtin_prefetch(c + row_of_c * ldc, 1);
@@ -90,7 +116,6 @@ void tile(long k, const T* a, long a_step, const T* b, long b_step, T* c, long l
         }
         beside.do_rows(each);
         const long some = std::min(left, length);
-        left -= some;
         for (long p = 0; p < some; p++) {
             V row[vectors];
 #pragma GCC unroll 2
@@ -99,29 +124,31 @@ void tile(long k, const T* a, long a_step, const T* b, long b_step, T* c, long l
             if constexpr (more > 0) __builtin_memcpy(&last_of_row, b + vectors * width, sizeof(Last));
 #pragma GCC unroll 16
             for (int r = 0; r < rows; r++) {
-                const V value = (along_k ? a[r * a_step] : a[r]) - V{};  // broadcast
+                const V value = lines[r / group][along_k ? r % group * a_step : r] - V{};  // broadcast
 #pragma GCC unroll 2
                 for (int v = 0; v < vectors; v++) sums[r][v] += value * row[v];
                 if constexpr (more > 0) last_sums[r] += first_lanes<Last>(value) * last_of_row;
             }
-            a += along_k ? 1 : a_step;
+#pragma GCC unroll 4
+            for (auto& line : lines) line += along_k ? 1 : a_step;
             b += b_step;
         }
     }
-    Vec<T> sum[rows][all] = {};
+    Vec<T> sum[rows][all];
 #pragma GCC unroll 16
     for (int r = 0; r < rows; r++) {
 #pragma GCC unroll 2
-        for (int v = 0; v < vectors; v++) __builtin_memcpy(&sum[r][v], &sums[r][v], sizeof(V));
-        if constexpr (more > 0) __builtin_memcpy(&sum[r][vectors], &last_sums[r], sizeof(Last));
+        for (int v = 0; v < vectors; v++) sum[r][v] = widened<T>(sums[r][v]);
+        if constexpr (more > 0) sum[r][vectors] = widened<T>(last_sums[r]);
     }
     const long last = columns - (all - 1) * L;  // columns in the last vector
     const auto count = [&](int v) { return v < all - 1 ? L : last; };
     if (epilogue.accumulate) {
+        const T* at = c;
 #pragma GCC unroll 16
-        for (int r = 0; r < rows; r++)
+        for (int r = 0; r < rows; r++, at = opaque(at + ldc))
 #pragma GCC unroll 4
-            for (int v = 0; v < all; v++) sum[r][v] += load_some(c + r * ldc + v * L, count(v));
+            for (int v = 0; v < all; v++) sum[r][v] += load_some(at + v * L, count(v));
     }
     if (epilogue.bias) {
 #pragma GCC unroll 4
@@ -143,10 +170,11 @@ void tile(long k, const T* a, long a_step, const T* b, long b_step, T* c, long l
 #pragma GCC unroll 4
             for (int v = 0; v < all; v++) sum[r][v] = sum[r][v] < 0 ? Vec<T>{} : sum[r][v];  // a NaN stays one
     }
+    T* at = c;
 #pragma GCC unroll 16
-    for (int r = 0; r < rows; r++)
+    for (int r = 0; r < rows; r++, at = opaque(at + ldc))
 #pragma GCC unroll 4
-        for (int v = 0; v < all; v++) store_some(c + r * ldc + v * L, sum[r][v], count(v));
+        for (int v = 0; v < all; v++) store_some(at + v * L, sum[r][v], count(v));
 }
 
 template <class T>
@@ -197,36 +225,45 @@ inline void micro_kernel(long k, const T* packed_a, const T* packed_b, T* c, lon
 }
 
 // Whether a few columns are better computed by vectors of rows: one vector of A then feeds `columns` multiply-adds.
-inline constexpr int most_narrow = 6;
+inline constexpr int most_narrow = MR < 12 ? 6 : 12;
 template <class T>
 inline bool pays_narrow(long rows, long columns) {
-    return columns <= most_narrow && (rows + lanes<T> - 1) / lanes<T> * columns * 2 <= rows;
+    const long vectors = (rows + lanes<T> - 1) / lanes<T>;
+    return columns <= most_narrow && (columns > half_lanes<T> ? 4 * vectors * columns <= 3 * rows : 2 * vectors * columns <= rows);
 }
 
 // The tile of a few columns: A[r, p] is a[p * a_step + r], B[p, j] is b[p * b_step + j].  Each sum is that of `tile`.
 template <class T, int columns>
 void narrow_tile(long k, const T* a, long a_step, long rows, const T* b, long b_step, T* c, long ldc,
                  Epilogue<T> epilogue) {
-    constexpr long L = lanes<T>;
+    constexpr int L = lanes<T>;
     for (long row = 0; row < rows; row += L) {
-        const long count = std::min(L, rows - row);
+        const long count = std::min<long>(L, rows - row);
         Vec<T> sum[columns] = {};
         for (long p = 0; p < k; p++) {
             const Vec<T> value = load_some(a + p * a_step + row, count);
-#pragma GCC unroll 8
+#pragma GCC unroll 12
             for (int j = 0; j < columns; j++) sum[j] += value * broadcast(b[p * b_step + j]);
         }
-        T sums[columns][L];
-        for (int j = 0; j < columns; j++) store(sums[j], sum[j]);
-        for (long r = 0; r < count; r++)
-            for (int j = 0; j < columns; j++) {
-                T& at = c[(row + r) * ldc + j];
-                T value = sums[j][r];
-                if (epilogue.accumulate) value += at;
-                if (epilogue.bias) value += epilogue.bias[j];
-                if (epilogue.row_bias) value += epilogue.row_bias[row + r];
-                at = epilogue.relu && value < 0 ? T(0) : value;
+#pragma GCC unroll 3
+        for (int first = 0; first < columns; first += L) {
+            Vec<T> block[L];
+#pragma GCC unroll 16
+            for (int j = 0; j < L; j++) block[j] = first + j < columns ? sum[first + j] : Vec<T>{};
+            transpose<T>(block);
+            const long some = columns - first;
+            const Vec<T> bias = epilogue.bias ? load_some(epilogue.bias + first, some) : Vec<T>{};
+#pragma GCC unroll 16
+            for (int r = 0; r < L; r++) {
+                if (r >= count) break;
+                T* const at = c + (row + r) * ldc + first;
+                if (epilogue.accumulate) block[r] += load_some(at, some);
+                if (epilogue.bias) block[r] += bias;
+                if (epilogue.row_bias) block[r] += broadcast(epilogue.row_bias[row + r]);
+                if (epilogue.relu) block[r] = block[r] < 0 ? Vec<T>{} : block[r];
+                store_some(at, block[r], some);
             }
+        }
     }
 }
 

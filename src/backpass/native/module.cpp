@@ -186,7 +186,7 @@ private:
         step.object();
     }
 
-    static constexpr long tries = 8, period = 2048;  // runs of each way, among so many
+    static constexpr long tries = 4, period = 512;  // runs of each way, among so many
     static constexpr double infinite = std::numeric_limits<double>::infinity();
 
     std::vector<Step> steps_;

@@ -7,7 +7,7 @@ template <class T>
 void momentum(Array<T> w, Array<T> v, Array<const T> dw, Array<double> control, double lr_scale, double momentum_) {
     const Control now(control);
     const T lr = static_cast<T>(now.lr * lr_scale), factor = static_cast<T>(now.factor), mu = static_cast<T>(momentum_);
-    sweep(w.size(), now, [=](long i) {
+    sweep(w, now, [=](long i) {
         v[i] = mu * v[i] - lr * (dw[i] * factor);
         return w[i] += v[i];
     });

@@ -7,7 +7,7 @@ template <class T>
 void nesterov(Array<T> w, Array<T> v, Array<const T> dw, Array<double> control, double lr_scale, double momentum) {
     const Control now(control);
     const T lr = static_cast<T>(now.lr * lr_scale), factor = static_cast<T>(now.factor), mu = static_cast<T>(momentum);
-    sweep(w.size(), now, [=](long i) {
+    sweep(w, now, [=](long i) {
         const T push = lr * (dw[i] * factor);
         v[i] = mu * v[i] - push;
         return w[i] += mu * v[i] - push;

@@ -26,14 +26,20 @@ struct Control {
 // An optimizer's element costs several memory accesses and a division: a piece may be smaller than elsewhere.
 inline constexpr long optimizer_grain = 8192;
 
-// step(i) for i = 0 .. n-1; it returns a number that is finite exactly if all that it computed is.
-template <class Step>
-void sweep(long n, const Control& control, Step&& step) {
-    using T = decltype(step(0));
-    parallel_elements(n, optimizer_grain, [&](long begin, long end) {
+// step(i) for all elements of w; it returns a number that is finite exactly if all that it computed is.
+template <class T, class Step>
+void sweep(Array<T> w, const Control& control, Step&& step) {
+    // All threads have read w in the forward and the backward; a small one is still in the caches of all.
+    const bool everywhere = w.size() * sizeof(T) <= 256 << 10;
+    parallel_elements(w.size(), optimizer_grain, [&](long begin, long end) {
         std::conditional_t<sizeof(T) == 4, std::int32_t, std::int64_t> bad = 0;  // as wide as T: a vector of one, too
+        const long some = everywhere ? 1024 / sizeof(T) : end - begin;
+        for (long first = begin; first < end; first += some) {
+            const long last = std::min(end, first + some);
+            if (everywhere) claim(w.data + first, 1, 0, last - first);
 #pragma GCC ivdep
-        for (long i = begin; i < end; i++) bad |= !(std::abs(step(i)) <= std::numeric_limits<T>::max());
+            for (long i = first; i < last; i++) bad |= !(std::abs(step(i)) <= std::numeric_limits<T>::max());
+        }
         if (bad) control.set_bad();
     });
 }

@@ -80,6 +80,7 @@ constexpr int spins_before_sleep = 4000;  // some 50 to 150 us
 constexpr int spins_before_yield = 2000;
 
 thread_local bool inside_job = false;  // or alone: this thread hands nothing out
+thread_local bool sharing = false;     // a job with other threads
 
 class Pool {
 public:
@@ -111,9 +112,9 @@ public:
             std::lock_guard<std::mutex> sleep(sleep_);
             wake_.notify_all();
         }
-        inside_job = true;
+        inside_job = sharing = true;
         const long done = take_pieces(0, true);
-        inside_job = false;
+        inside_job = sharing = false;
         for (int spins = 0; remaining_.load(std::memory_order_acquire) != done; spins++)
             spins < spins_before_yield ? pause() : static_cast<void>(sched_yield());
     }
@@ -127,7 +128,7 @@ public:
         new (&wake_) std::condition_variable();
         asleep_ = 0;
         for (int t = 0; t < threads_; t++) shares_[t].ticket = 0;
-        inside_job = false;
+        inside_job = sharing = false;
     }
 
 private:
@@ -138,7 +139,7 @@ private:
     }
 
     void work(int own) {
-        inside_job = true;
+        inside_job = sharing = true;
         FlushDenormals flush;
         const Share& share = shares_[own];
         int spins = 0;
@@ -211,6 +212,8 @@ Alone::Alone(bool alone) : before_(inside_job) { inside_job = before_ || alone; 
 Alone::~Alone() { inside_job = before_; }
 
 int threads() { return inside_job ? 1 : pool().threads(); }
+
+bool among_others() { return sharing; }
 
 void set_threads(int count) { pool().set_threads(count); }
 

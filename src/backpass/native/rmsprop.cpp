@@ -9,7 +9,7 @@ void rmsprop(Array<T> w, Array<T> s, Array<const T> dw, Array<double> control, d
     const Control now(control);
     const T lr = static_cast<T>(now.lr * lr_scale), factor = static_cast<T>(now.factor), eps = static_cast<T>(eps_);
     const T keep = static_cast<T>(decay), take = static_cast<T>(1 - decay);
-    sweep(w.size(), now, [=](long i) {
+    sweep(w, now, [=](long i) {
         const T g = dw[i] * factor;
         s[i] = keep * s[i] + take * (g * g);
         w[i] -= lr * g / (std::sqrt(s[i]) + eps);
