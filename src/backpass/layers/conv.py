@@ -376,8 +376,9 @@ class Conv(Layer):
 
         Measured on two cores of an EPYC with AVX-512: from 8 channels and filters on Winograd is faster, 1.1 to 3 times, for
         every size of image from 3 x 3 on; with 4 both are equal, with 3 columns are; on 2 x 2 they are equal on average.
-        With 7 x 7, 3 channels are enough if there are 32 filters: forward and dw take 0.5 of the time that columns take,
-        though dx, which the first layer of a net does not need, takes longer.
+        With 7 x 7, 3 channels are enough if there are 32 filters.  Three channels with 6 x 6 or 7 x 7 have kernels of their own,
+        for which 16 filters are enough: forward and dw of 7 x 7 take 0.4 to 0.7 of the time that columns take, though dx, which
+        the first layer of a net does not need, takes longer.
         One image of 4 x 4 with 512 channels would be better off with columns (1.0 against 2.5 ms, most of it for transforming
         weights), but a choice that depended on the batch would round a picture's prediction differently in another batch.
         At stride 2 Winograd is up to 3 times as fast, for outputs from 2 x 2 on; with 8 channels, and for outputs of 5 x 5, which
@@ -388,6 +389,7 @@ class Conv(Layer):
             strided = self._steps()[0] == (2, 2)
             rows, cols = self.declare(x).out[2:]
             wide = min(C, self.filters) >= 8 or (self.kernel == (7, 7) and C >= 3 and self.filters >= 32)
+            wide |= self.kernel in ((6, 6), (7, 7)) and C == 3 and self.filters >= 16
             if self.algorithm == "winograd" or (wide and min(rows, cols) >= (2 if strided else 3)):
                 return "winograd_strided" if strided else "winograd"
         if self.groups > 1 and self.groups == C:
