@@ -192,6 +192,67 @@ def test_every_fusion_equals_its_layers(layers, shape, dtype):
 
 
 @needs_kernels
+@pytest.mark.parametrize("dtype", ["float64", "float32"])
+@pytest.mark.parametrize(
+    ("conv", "x_shape"),
+    [
+        (bp.Conv(32, 7), (2, 3, 32, 32)),
+        (bp.Conv(40, 7, bias=False), (9, 3, 15, 9)),  # outputs that no window reads, more filters than vectors
+        (bp.Conv(32, 7, padding=0), (1, 3, 31, 20)),  # few images: parts of one
+        (bp.Conv(33, 7, padding=(0, 3)), (3, 3, 40, 51)),
+        (bp.Conv(35, 7), (2, 3, 67, 150)),  # several tiles of sums, blocks of parts of an image
+        (bp.Conv(5, 6, padding=3, algorithm="winograd"), (10, 3, 8, 13)),
+    ],
+    ids=str,
+)
+def test_a_convolution_of_three_channels_pools_along(conv, x_shape, dtype):
+    layers = [conv, bp.ReLU(), bp.MaxPool(2), bp.Affine(3)]
+    rng = np.random.default_rng(0)
+    x, dscores = rng.standard_normal(x_shape), rng.standard_normal((x_shape[0], 3))
+    fast = bp.Model(layers, x_shape[1:], dtype=dtype)
+    slow = bp.Model(layers, x_shape[1:], dtype="float64", kernels=False)
+    slow.params[...] = fast.params
+    results = []
+    before = bp.threads()
+    try:
+        for count in (1, 2, 3):
+            bp.set_threads(count)
+            results.append(step(fast, x, dscores))
+    finally:
+        bp.set_threads(before)
+    assert_close(results[0], step(slow, x, dscores), 1e-11 if dtype == "float64" else 2e-4)
+    for other in results[1:]:
+        assert_same(other, results[0])
+    pooled = bp.Model(layers[:3], x_shape[1:], dtype=dtype)
+    np.testing.assert_array_equal(pooled.infer(x[:1]), pooled.infer(x)[:1])
+    plan = fast.plan(len(x), input_gradient=False)
+    assert [call.name for call in plan.forward] == ["winograd_pool_forward", "affine_forward"]
+    plan.x[...] = x
+    run(plan.forward)
+    plan.dscores[...] = dscores
+    run(plan.backward)
+    assert_same({"grads": fast.grads}, {"grads": results[0]["grads"]})
+
+
+@needs_kernels
+def test_pooling_along_takes_the_first_of_ties_and_nothing_from_below_zero():
+    model = bp.Model([bp.Conv(32, 7), bp.ReLU(), bp.MaxPool(2)], (3, 8, 10), dtype="float64")
+    w, b = (model.named_params()[name] for name in ("0.w", "0.b"))
+    w[...] = 0
+    b[...] = np.resize([1, 0, -1], 32)
+    out = model.forward(np.ones((2, 3, 8, 10)))
+    np.testing.assert_array_equal(out, np.broadcast_to(np.maximum(b, 0)[:, None, None], out.shape))
+    model.backward(np.ones(out.shape))
+    np.testing.assert_array_equal(model.named_grads()["0.b"], np.where(b > 0, 2 * 4 * 5, 0))
+    # The pixel of kernel element (3, 3) is that of the output, inside every image; windows begin at even rows and columns.
+    corner = np.zeros((2, 3, 8, 10))
+    corner[:, :, ::2, ::2] = 1
+    model.forward(corner)
+    model.backward(np.ones(out.shape))
+    np.testing.assert_allclose(model.named_grads()["0.w"][:, 0, 3, 3], np.where(b > 0, 40, 0), atol=1e-12)
+
+
+@needs_kernels
 @pytest.mark.parametrize(
     ("conv", "pool", "shape", "computed"),
     [

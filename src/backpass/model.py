@@ -406,7 +406,7 @@ class Model:
                 raise ShapeError(self._located(i, str(error))) from None
         if fuse and self.kernels:
             declared = leave_out_unread(self.layers, shapes, declared)
-        units = units_of(self.layers, fuse=fuse and self.kernels)
+        units = units_of(self.layers, shapes, fuse=fuse and self.kernels)
         views = [u.fusion is None and self.layers[u.first].is_view(training=True) for u in units]
 
         # When is what alive? Unit i runs forward at time i and backward at time 2U - i; the loss runs at U.
@@ -558,7 +558,7 @@ class Model:
         shapes, declared = zip(*self._declare(batch), strict=True)
         if self.kernels:
             declared = leave_out_unread(self.layers, shapes, declared)
-        units = infer_units_of(self.layers, fuse=self.kernels)
+        units = infer_units_of(self.layers, shapes, fuse=self.kernels)
         wanted = [Wanted(shapes[0], self.dtype, 0, 0)]
         at: list[int] = [0]
         for i, unit in enumerate(units):
@@ -636,8 +636,9 @@ class Model:
         layer              output                 parameters  runs as
         """
         rows = [("layer", "output", "parameters", "runs as")]
-        fused = {j for u in units_of(self.layers, fuse=self.kernels) for j in range(u.first + 1, u.last + 1)}
-        for i, (layer, (x, d)) in enumerate(zip(self.layers, self._declare(batch), strict=True)):
+        shapes, declared = zip(*self._declare(batch), strict=True)
+        fused = {j for u in units_of(self.layers, shapes, fuse=self.kernels) for j in range(u.first + 1, u.last + 1)}
+        for i, (layer, x, d) in enumerate(zip(self.layers, shapes, declared, strict=True)):
             rows.append(self._summary_row(f"{i} {type(layer).__name__}", layer, x, d, fused=i in fused))
             inner = layer.parts(x)
             fused_inner = _fused_parts(inner) if self.kernels else set()
@@ -703,8 +704,8 @@ def _fused_parts(parts: Sequence[tuple[str, Layer, Shape]]) -> set[str]:
     """Return the names of the inner layers that run in the kernel of the one before them."""
     found: set[str] = set()
     for chain in dict.fromkeys(name.rpartition(".")[0] for name, _, _ in parts):
-        inner = [(name, layer) for name, layer, _ in parts if name.rpartition(".")[0] == chain]
-        found |= {inner[j][0] for u in units_of([layer for _, layer in inner]) for j in range(u.first + 1, u.last + 1)}
+        names, layers, shapes = zip(*(part for part in parts if part[0].rpartition(".")[0] == chain), strict=True)
+        found |= {names[j] for u in units_of(layers, shapes) for j in range(u.first + 1, u.last + 1)}
     return found
 
 

@@ -196,7 +196,7 @@ def _rows(
     if model.kernels and not depth:  # as the model's own program does
         all_declared = leave_out_unread(layers, shapes, all_declared)
     rows: list[Row] = []
-    for unit in units_of(layers, fuse=model.kernels):
+    for unit in units_of(layers, shapes, fuse=model.kernels):
         name, layer, x = named[unit.first]
         declared = all_declared[unit.span]
         given = all_declared[unit.first - 1].out if unit.first else x  # x, or the part of it that is computed

@@ -54,6 +54,9 @@ MORE_CASES = [
     (bp.Conv(40, 7, algorithm="winograd"), (3, 19, 13, 17)),
     (bp.Conv(70, 7, algorithm="winograd", padding=(0, 3)), (20, 33, 7, 3)),  # blocks of many images
     (bp.Conv(16, 7, algorithm="winograd", padding=0), (2, 16, 90, 51)),  # blocks of parts of images
+    (bp.Conv(40, 7, algorithm="winograd"), (3, 3, 19, 13)),  # three channels
+    (bp.Conv(70, 6, algorithm="winograd", padding=(0, 3)), (20, 3, 16, 33)),  # more filters than a panel has
+    (bp.Conv(16, 7, algorithm="winograd", padding=0), (1, 3, 90, 131)),  # blocks of parts of an image
     (bp.Conv(40, 3, stride=2, algorithm="winograd"), (3, 19, 26, 33)),
     (bp.Conv(70, 3, stride=2, algorithm="winograd", padding=0), (20, 33, 10, 12)),
     (bp.Conv(16, 3, stride=2, algorithm="winograd", padding=(0, 2)), (2, 16, 71, 150)),

@@ -38,6 +38,9 @@ def bind_everything():
             model = bp.Model(layers, shape[1:])
             model.plan(max(2, shape[0]))
             model.infer(np.zeros(shape))
+    pictures = bp.Model(bp.models.three_layer_convnet(classes=2), (3, 12, 10))
+    pictures.plan(2, input_gradient=False)
+    pictures.infer(np.zeros((2, 3, 12, 10)))
     for cls in Loss.registry.values():
         for loss, shape in getattr(importlib.import_module(cls.__module__), "CASES", []):
             y = np.zeros(shape) if cls is bp.MSELoss else np.zeros(shape[0], np.int64)

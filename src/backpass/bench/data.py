@@ -12,6 +12,8 @@ from ..arena import aligned_bytes
 from ..data import Augmentation, Cutout, Flip, Translate, augmented
 from ..layers.base import Array
 from .group import Group, Side
+from .limits import copying
+from .results import COPY
 
 PICTURES, SHAPE = 50_000, (3, 32, 32)
 LARGE = 4096  # pictures of a batch that is beyond the caches
@@ -147,8 +149,9 @@ CASES = {
 GROUP = Group(
     title="reading a batch of CIFAR-10's size: uint8 in memory, float32 standardised out",
     cases=CASES,
-    sides={"backpass": backpass, "torch": torch, "numpy": numpy},
+    sides={"backpass": backpass, "torch": torch, "numpy": numpy, COPY: copying(work)},
     work=work,
     quick=("256 pictures, flip, translate 2",),
+    full_sides=(f"{COPY}@1",),
     full=(f"{LARGE} pictures, flip, translate 2",),  # seconds for each step of a peer; ours is in the roofline as well
 )

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import statistics
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
 from .. import native
 from ..arena import aligned_bytes
+from ..layers.base import Array
+from .group import Side, Unsuitable
+from .results import BEYOND_CACHES
 from .worker import time_step
 
 COPIED_BYTES = (
@@ -56,6 +60,44 @@ def measure(seconds: float = 0.15) -> dict[str, Any]:
         "matrix_product_flops": 2 * SIZE**3 / product,
         "copy_bytes": 2 * COPIED_BYTES / copied,
     }
+
+
+def copying(work: Callable[[Any], tuple[float, float]]) -> Callable[[Any], Side]:
+    """Return the side that copies as many bytes as a case moves, reading half of them and writing the other.
+
+    Parameters
+    ----------
+    work : function(case) -> (operations, bytes)
+        What the case cannot do without.
+
+    Examples
+    --------
+    >>> copying(lambda case: (0.0, 1000.0))("a small case")
+    Traceback (most recent call last):
+        ...
+    backpass.bench.group.Unsuitable: what it moves stays in the caches
+    """
+
+    def copy(case: Any) -> Side:
+        flops, moved = work(case)
+        if flops >= moved:
+            raise Unsuitable("its limit is the multiply-adds")
+        if moved < BEYOND_CACHES:
+            raise Unsuitable("what it moves stays in the caches")
+        if not native.available:
+            raise Unsuitable("copying by kernels needs kernels")
+        half = int(moved) // 8 * 4
+        x, out = aligned_bytes(half), aligned_bytes(half)
+        x[...] = 1
+        program = native.Program([native.limit_copy(out.view(np.float32), x.view(np.float32))])
+
+        def arrays() -> dict[str, Array]:
+            program.run()
+            return {"copied": np.array([out.sum(dtype=np.float64)])}
+
+        return Side(program.run, arrays, lambda: {"copied": np.array([float(half)])})
+
+    return copy
 
 
 def _fastest(step: Any, seconds: float) -> float:

@@ -10,6 +10,8 @@ import numpy as np
 from ..layers.base import Array
 from ..optim import Optimizer
 from .group import Group, Side
+from .limits import copying
+from .results import COPY
 
 
 @dataclass(frozen=True)
@@ -101,9 +103,10 @@ CASES = {
 GROUP = Group(
     title="one step of an optimizer over so many parameters, float32",
     cases=CASES,
-    sides={"backpass": backpass, "torch": torch, "numpy": numpy},
+    sides={"backpass": backpass, "torch": torch, "numpy": numpy, COPY: copying(work)},
     same=1e-3,  # w - first in float32: the change is a thousandth of w
     work=work,
     quick=("Adam 10^6",),
+    full_sides=(f"{COPY}@1",),
     full=tuple(name for name in CASES if name.endswith("10^7") and name not in ("Adam 10^7", "SGD 10^7")),
 )

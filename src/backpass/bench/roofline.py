@@ -16,13 +16,13 @@ from typing import Any
 
 import numpy as np
 
-from ..arena import aligned_bytes
 from ..layers.base import Array
 from ..losses.base import Loss
 from . import data, layer_case, layers, optimizers
 from .data import BatchCase
-from .group import Group, Side, Unsuitable
+from .group import Group, Side
 from .layer_case import LayerCase
+from .limits import copying
 from .optimizers import OptimizerCase
 from .results import BEYOND_CACHES, COPY
 
@@ -89,27 +89,6 @@ def backpass(case: Any) -> Side:
     return SIDES[type(case)](case)
 
 
-def copy(case: Any) -> Side:
-    """Copy as many bytes as the case moves, reading half of them and writing the other."""
-    from .. import native
-
-    if not native.available:
-        raise Unsuitable("copying by kernels needs kernels")
-    flops, moved = work(case)
-    if flops >= moved:
-        raise Unsuitable("its limit is the multiply-adds")
-    half = int(moved) // 8 * 4
-    x, out = aligned_bytes(half), aligned_bytes(half)
-    x[...] = 1
-    program = native.Program([native.limit_copy(out.view(np.float32), x.view(np.float32))])
-
-    def arrays() -> dict[str, Array]:
-        program.run()
-        return {"copied": np.array([out.sum(dtype=np.float64)])}
-
-    return Side(program.run, arrays, lambda: {"copied": np.array([float(half)])})
-
-
 def work(case: Any) -> tuple[float, float]:
     """Return the operations and bytes that a case cannot do without."""
     return WORK[type(case)](case)
@@ -138,7 +117,7 @@ CASES = _cases()
 GROUP = Group(
     title="one kernel beside the limits of this machine, float32, arrays of some 67 MB; what loses most comes first",
     cases=CASES,
-    sides={"backpass": backpass, COPY: copy},
+    sides={"backpass": backpass, COPY: copying(work)},
     same=layer_case.SAME,
     work=work,
     full_sides=(f"{COPY}@1",),

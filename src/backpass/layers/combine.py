@@ -194,7 +194,7 @@ class Chain:
             except ShapeError as error:
                 raise ShapeError(f"Residual: x of shape {tuple(x)}: {name}.{j}: {error}") from None
             self.shapes.append(tuple(self.declared[-1].out))
-        self.units = units_of(layers) if training else infer_units_of(layers)
+        self.units = units_of(layers, self.shapes) if training else infer_units_of(layers, self.shapes)
         self.views = [u.first == u.last and layers[u.first].is_view(training=training) for u in self.units]
         self.places = ["x"]
         self.kept: set[str] = set()  # what an inner backward reads

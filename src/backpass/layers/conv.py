@@ -376,8 +376,9 @@ class Conv(Layer):
 
         Measured on two cores of an EPYC with AVX-512: from 8 channels and filters on Winograd is faster, 1.1 to 3 times, for
         every size of image from 3 x 3 on; with 4 both are equal, with 3 columns are; on 2 x 2 they are equal on average.
-        With 7 x 7, 3 channels are enough if there are 32 filters: forward and dw take 0.8 of the time that columns take,
-        though dx, which the first layer of a net does not need, takes longer.
+        With 7 x 7, 3 channels are enough if there are 32 filters.  Three channels with 6 x 6 or 7 x 7 have kernels of their own,
+        for which 16 filters are enough: forward and dw of 7 x 7 take 0.4 to 0.7 of the time that columns take, though dx, which
+        the first layer of a net does not need, takes longer.
         One image of 4 x 4 with 512 channels would be better off with columns (1.0 against 2.5 ms, most of it for transforming
         weights), but a choice that depended on the batch would round a picture's prediction differently in another batch.
         At stride 2 Winograd is up to 3 times as fast, for outputs from 2 x 2 on; with 8 channels, and for outputs of 5 x 5, which
@@ -388,6 +389,7 @@ class Conv(Layer):
             strided = self._steps()[0] == (2, 2)
             rows, cols = self.declare(x).out[2:]
             wide = min(C, self.filters) >= 8 or (self.kernel == (7, 7) and C >= 3 and self.filters >= 32)
+            wide |= self.kernel in ((6, 6), (7, 7)) and C == 3 and self.filters >= 16
             if self.algorithm == "winograd" or (wide and min(rows, cols) >= (2 if strided else 3)):
                 return "winograd_strided" if strided else "winograd"
         if self.groups > 1 and self.groups == C:
@@ -408,6 +410,11 @@ class Conv(Layer):
         covers = x[2] + top < size[0] + self.kernel[0] and x[3] + left < size[1] + self.kernel[1]
         return covers and self._kernel_name(x) == "winograd"
 
+    def can_pool(self, x: Shape) -> bool:
+        """Return whether the kernels can compute relu and max pooling of 2 x 2 windows along: Winograd's for three channels."""
+        few = x[1] == 3 and self.kernel in ((6, 6), (7, 7))
+        return few and self._kernel_name(x) == "winograd" and min(self.declare(x).out[2:]) > 2
+
     def _sizes(self) -> tuple[int, ...]:
         """Stride, dilation and the first zeros, vertical and horizontal each, as the kernels take them."""
         stride, dilation = self._steps()
@@ -425,6 +432,16 @@ class Conv(Layer):
         kernel = getattr(native, f"{self._kernel_name(x.shape)}_backward")
         call: Call = kernel(dx, g.w, g.b if self.bias else None, dout, x, p.w, relu_out, *self._sizes())
         return call
+
+    def bind_pooled_forward(self, out: Array, argmax: Array | None, x: Array, p: Any) -> Call:
+        """Bind the forward kernel with relu and max pooling."""
+        top, left = self._sizes()[-2:]
+        return native.winograd_pool_forward(out, argmax, x, p.w, p.b if self.bias else None, top, left)
+
+    def bind_pooled_backward(self, dout: Array, argmax: Array, x: Array, g: Any) -> Call:
+        """Bind the kernel for dw and db from the gradient of what relu and max pooling left."""
+        top, left = self._sizes()[-2:]
+        return native.winograd_pool_backward(g.w, g.b if self.bias else None, dout, argmax, x, top, left)
 
     def forward_kernel(self, out: Array, x: Array, p: Any, s: Any, c: Any) -> Call:
         """Bind the forward kernel."""

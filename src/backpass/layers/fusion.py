@@ -48,6 +48,8 @@ class Fusion:
         it takes no such argument.
     in_place : bool
         The backward may get the same memory as dx and dout, where the first layer's may.
+    fits : (layers, x_shape) -> bool
+        Whether there are kernels for such layers on an input of this shape; missing if there always are.
     """
 
     forward: Callable[..., Call]
@@ -56,6 +58,7 @@ class Fusion:
     reads: tuple[str, ...] = ("x", "out")
     overwrites: tuple[str, ...] = ()
     in_place: bool = False
+    fits: Callable[[Sequence[Layer], Shape], bool] | None = None
 
 
 @dataclass(frozen=True)
@@ -92,40 +95,52 @@ class Unit:
         return slice(self.first, self.last + 1)
 
 
-def units_of(layers: Sequence[Layer], *, fuse: bool = True) -> list[Unit]:
-    """Return a list of layers as units; a relu between two that it could go with runs with the max pooling behind it.
+def units_of(layers: Sequence[Layer], shapes: Sequence[Shape], *, fuse: bool = True) -> list[Unit]:
+    """Return a list of layers, with the shapes of their inputs, as units.
+
+    A relu between two that it could go with runs with the max pooling behind it, or all three run together.
 
     Examples
     --------
     >>> import backpass as bp
-    >>> [(unit.first, unit.last) for unit in units_of([bp.Affine(3), bp.ReLU(), bp.Affine(2)])]
+    >>> [(unit.first, unit.last) for unit in units_of([bp.Affine(3), bp.ReLU(), bp.Affine(2)], [(9, 4), (9, 3), (9, 3)])]
     [(0, 1), (2, 2)]
-    >>> [(unit.first, unit.last) for unit in units_of([bp.Conv(8, 3), bp.ReLU(), bp.MaxPool(2)])]
+    >>> shapes = [(9, 3, 8, 8), (9, 32, 8, 8), (9, 32, 8, 8)]
+    >>> [(unit.first, unit.last) for unit in units_of([bp.Conv(32, 3), bp.ReLU(), bp.MaxPool(2)], shapes)]
     [(0, 0), (1, 2)]
-    >>> [(unit.first, unit.last) for unit in units_of([bp.Affine(8), bp.BatchNorm(), bp.ReLU(), bp.Dropout()])]
-    [(0, 0), (1, 3)]
+    >>> [(unit.first, unit.last) for unit in units_of([bp.Conv(32, 7), bp.ReLU(), bp.MaxPool(2)], shapes)]
+    [(0, 2)]
     """
     units: list[Unit] = []
     i = 0
     while i < len(layers):
-        kinds = tuple(type(layer) for layer in layers[i : i + 3]) if fuse else ()
-        key = kinds if kinds in FUSIONS else kinds[:2]
-        fusion = FUSIONS.get(key) if kinds[1:] != (ReLU, MaxPool) else None
-        units.append(Unit(i, i + len(key) - 1 if fusion else i, fusion))
-        i = units[-1].last + 1
+        fusion, count = _first_fusion(layers[i : i + 3], shapes[i]) if fuse else (None, 1)
+        if count == 2 and [type(layer) for layer in layers[i + 1 : i + 3]] == [ReLU, MaxPool]:
+            fusion, count = None, 1
+        units.append(Unit(i, i + count - 1, fusion))
+        i += count
     return units
 
 
-def infer_units_of(layers: Sequence[Layer], *, fuse: bool = True) -> list[Unit]:
-    """Return a list of layers as units of a prediction.
+def _first_fusion(layers: Sequence[Layer], x: Shape) -> tuple[Fusion | None, int]:
+    """Return what computes the first three of these layers, or the first two, together, and how many they are."""
+    for part in (layers[:3], layers[:2]):
+        fusion = FUSIONS.get(tuple(type(layer) for layer in part))
+        if fusion and (fusion.fits is None or fusion.fits(part, x)):
+            return fusion, len(part)
+    return None, 1
+
+
+def infer_units_of(layers: Sequence[Layer], shapes: Sequence[Shape], *, fuse: bool = True) -> list[Unit]:
+    """Return a list of layers, with the shapes of their inputs, as units of a prediction.
 
     Examples
     --------
     >>> import backpass as bp
-    >>> layers = [bp.Conv(3, 3), bp.SpatialBatchNorm(), bp.ReLU(), bp.MaxPool(2)]
-    >>> [(unit.first, unit.last) for unit in infer_units_of(layers)]
+    >>> layers, shapes = [bp.Conv(3, 3), bp.SpatialBatchNorm(), bp.ReLU(), bp.MaxPool(2)], [(9, 3, 8, 8)] * 4
+    >>> [(unit.first, unit.last) for unit in infer_units_of(layers, shapes)]
     [(0, 2), (3, 3)]
-    >>> [(unit.first, unit.last) for unit in infer_units_of(layers[:2])]
+    >>> [(unit.first, unit.last) for unit in infer_units_of(layers[:2], shapes[:2])]
     [(0, 1)]
     """
     units: list[Unit] = []
@@ -136,8 +151,8 @@ def infer_units_of(layers: Sequence[Layer], *, fuse: bool = True) -> list[Unit]:
         if key in FOLDINGS:
             units.append(Unit(i, i + len(key) - 1, folding=FOLDINGS[key]))
         else:
-            (unit,) = units_of(layers[i : i + 2], fuse=fuse)[:1]
-            units.append(Unit(i, i + unit.last, unit.fusion))
+            fusion, count = _first_fusion(layers[i : i + 3], shapes[i]) if fuse else (None, 1)
+            units.append(Unit(i, i + count - 1, fusion))
         i = units[-1].last + 1
     return units
 
@@ -425,6 +440,48 @@ def _relu_maxpool_infer(out: Array, x: Array, layers: Any, p: Any, s: Any, c: An
 
 
 FUSIONS[ReLU, MaxPool] = Fusion(_relu_maxpool_forward, _relu_maxpool_backward, _relu_maxpool_infer, ("out",))
+
+
+# Nor is it written by a convolution of a few channels: its tiles go through relu and pooling at once.  argmax is 4, which is no
+# place, where the relu lets nothing pass.
+
+
+def _conv_relu_maxpool_forward(out: Array, x: Array, layers: Any, p: Any, g: Any, s: Any, c: Any) -> Call:
+    call: Call = layers[0].bind_pooled_forward(out, c[2].argmax, x, p[0])
+    return call
+
+
+def _conv_relu_maxpool_backward(
+    dx: Any, dout: Array, x: Array, out: Array, layers: Any, p: Any, g: Any, s: Any, c: Any
+) -> Call | Steps:
+    conv, _, pool = layers
+    if dx is None:
+        call: Call = conv.bind_pooled_backward(dout, c[2].argmax, x, g[0])
+        return call
+    steps = Steps()
+    between = np.empty(conv.declare(x.shape).out, x.dtype)  # training does not ask for the dx of pictures
+    steps.add("pool", pool.backward_kernel(between, dout, None, out, p[2], g[2], c[2]))
+    steps.add("conv", conv.bind_backward(dx, between, x, p[0], g[0], None))
+    return steps
+
+
+def _conv_relu_maxpool_infer(out: Array, x: Array, layers: Any, p: Any, s: Any, c: Any) -> Call:
+    call: Call = layers[0].bind_pooled_forward(out, None, x, p[0])
+    return call
+
+
+def _pools_along(layers: Sequence[Layer], x: Shape) -> bool:
+    conv, _, pool = layers
+    return isinstance(conv, Conv) and isinstance(pool, MaxPool) and pool.halves() and conv.can_pool(x)
+
+
+FUSIONS[Conv, ReLU, MaxPool] = Fusion(
+    _conv_relu_maxpool_forward,
+    _conv_relu_maxpool_backward,
+    _conv_relu_maxpool_infer,
+    reads=("x",),
+    fits=_pools_along,
+)
 
 
 def _folded_size(layers: Sequence[Layer], declared: Sequence[Declared]) -> int:

@@ -138,6 +138,10 @@ class MaxPool(Layer):
         rows, cols = pooled_shape(self, x)[2:]
         return min(x[2], (rows - 1) * S + HH - top), min(x[3], (cols - 1) * T + WW - left)
 
+    def halves(self) -> bool:
+        """Whether the windows are 2 x 2, side by side."""
+        return self._sizes() == (2, 2, 2, 2, 0, 0)
+
     def _sizes(self) -> tuple[int, ...]:
         """Window, stride and padding, vertical and horizontal each, as the kernels take them."""
         size = as_pair(self.size, self, "size", 1)

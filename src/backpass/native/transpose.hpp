@@ -54,4 +54,13 @@ inline std::pair<Vec<T>, Vec<T>> join_pairs(Vec<T> even, Vec<T> odd, std::index_
             __builtin_shufflevector(even, odd, (L / 2 + static_cast<int>(k) / 2 + static_cast<int>(k) % 2 * L)...)};
 }
 
+// Every third of the lanes of a, b and c one after the other, from lane `first` on.
+template <class T, int first, std::size_t... k>
+inline Vec<T> every_third(Vec<T> a, Vec<T> b, Vec<T> c, std::index_sequence<k...>) {
+    constexpr int L = lanes<T>;
+    const Vec<T> of_two = __builtin_shufflevector(a, b, (first + 3 * static_cast<int>(k) < 2 * L ? first + 3 * static_cast<int>(k) : 0)...);
+    return __builtin_shufflevector(
+        of_two, c, (first + 3 * static_cast<int>(k) < 2 * L ? static_cast<int>(k) : first + 3 * static_cast<int>(k) - L)...);
+}
+
 }  // namespace backpass

@@ -23,6 +23,8 @@
 // Where tiles of m do not fill the image, the last ones have m - 1 outputs, for which 25 or 30 products do: 7 x 7 outputs take
 // 121 of them instead of 144, 15 x 15 take 529 instead of 576.
 //
+// Images of three channels go their own way there (winograd_few.hpp).
+//
 // A block of some rows of tiles goes through all steps while it lies in the second cache.  Transforms work on vectors
 // of channels, so a few image rows of as many channels are transposed first, and back at the end.  Outside the image
 // there are zeros; what is computed beyond the output is not stored.
@@ -39,6 +41,8 @@
 #include "conv.hpp"
 #include "gemm_micro.hpp"
 #include "parallel.hpp"
+#include "winograd_few.hpp"
+#include "winograd_weights.hpp"
 
 #define WINOGRAD_RULES \
     ", HH > 2, HH <= 7, WW = HH, stride_y = 1, stride_x = 1, dilation_y = 1, dilation_x = 1, OH + HH > H + top, OW + WW > W + left"
@@ -440,70 +444,6 @@ void transform_input_back(T* dx, const T* V, T* carry, const Layout<T, m, subs>&
     });
 }
 
-// U in panels for the product with V: panel of NR filters, then s, then (i, j), then c, then the filters side by side.
-// With `turned`, panels of channels, and f at the place of c: for the product with dM.
-template <class T, int m, int subs>
-struct Weights {
-    static constexpr int r = 7 - m, all = subs * subs;
-    const ConvSizes& s;
-    bool turned;
-    long first, last, depth;  // lines across the panels, first .. last of all, and the length of a panel
-    T* packed;
-
-    Weights(const ConvSizes& s, bool turned, T* packed)
-        : s(s), turned(turned), first(0), last(turned ? s.C : s.F), depth(turned ? s.F : s.C), packed(packed) {}
-    long size() const { return divide_up(last - first, NR<T>) * 36 * plane(NR<T>); }
-    // Whether filter i of a kernel of so many taps has one of its own at its place y: the first ones end where the next one begins.
-    static bool has_tap(long taps, int i, int y) { return subs == 1 || ((i == subs - 1 || y < m) && m * i + y < taps); }
-    // The last panel is one vector wide if that is enough.
-    long width(long line) const { return last - line > lanes<T> ? NR<T> : lanes<T>; }
-    // From s to s in a panel: with 256 channels, say, all 36 would else lie in the same few sets of the caches.
-    long plane(long width) const { return odd_vectors<T>(all * depth * width); }
-    T* panel(long line, long s) const { return packed + (line - first) / NR<T> * 36 * plane(NR<T>) + s * plane(width(line)); }
-
-    void transform(const T* w) const {
-        constexpr int L = lanes<T>;
-        const long chunk = 32, chunks = divide_up(depth, chunk), groups = divide_up(last - first, L);
-        share(groups * chunks, 64 * (last - first) * depth, [&](long piece) {
-            const long line = first + piece / chunks * L, k0 = piece % chunks * chunk, k1 = std::min(depth, k0 + chunk);
-            const long some = std::min<long>(L, last - line), panel_line = line - (line - first) % NR<T>, step = width(panel_line);
-            const long size = s.HH, taps = size * size, from_s = plane(step), from_sub = depth * step;
-            T* const to_line = panel(panel_line, 0) + line - panel_line;
-            T* const kernels = scratch<T>(Slot::panel_a, (chunk * taps + 1) * L);  // (k, tap, line)
-            const long line_stride = turned ? taps : s.C * taps, k_stride = turned ? s.C * taps : taps;
-            const T* const from = w + line * line_stride + k0 * k_stride;
-            if (turned)
-                for (long k = 0; k < k1 - k0; k++) pack_panel(kernels + k * taps * L, L, from + k * k_stride, taps, 1, some, taps);
-            else
-                pack_panel(kernels, L, from, line_stride, 1, some, (k1 - k0) * taps);
-            for (long k = k0; k < k1; k++)
-                for (int i = 0; i < subs; i++)
-                    for (int j = 0; j < subs; j++) {
-                        const T* const kernel = kernels + (k - k0) * taps * L;
-                        Vec<T> half[6][r];
-#pragma GCC unroll 5
-                        for (int x = 0; x < r; x++) {
-                            Vec<T> g[r], o[6];
-#pragma GCC unroll 5
-                            for (int y = 0; y < r; y++)
-                                g[y] = has_tap(size, i, y) && has_tap(size, j, x) ? load(kernel + ((m * i + y) * size + m * j + x) * L) : Vec<T>{};
-                            winograd::filter(g, o);
-#pragma GCC unroll 6
-                            for (int p = 0; p < 6; p++) half[p][x] = o[p];
-                        }
-                        T* const to = to_line + (i * subs + j) * from_sub + k * step;
-#pragma GCC unroll 6
-                        for (int p = 0; p < 6; p++) {
-                            Vec<T> o[6];
-                            winograd::filter(half[p], o);
-#pragma GCC unroll 6
-                            for (int q = 0; q < 6; q++) store(to + (6 * p + q) * from_s, o[q]);
-                        }
-                    }
-        });
-    }
-};
-
 // Which products make up a tile of M: A and B of each, as offsets.
 struct Terms {
     int count = 0;
@@ -533,9 +473,6 @@ void sum_of_products(const Terms& terms, long depth, const T* a, long stride, co
 #pragma GCC unroll 2
         for (int v = 0; v < vectors; v++) store(c + r * c_stride + v * L, sum[r][v]);
 }
-
-// U_ij is zero at infinity if i or j is a filter with a zero as its last tap: all but the last.
-inline bool is_zero(int subs, long point, int i) { return point == 5 && i < subs - 1; }
 
 // c (tiles, lines) = Σ over the terms of A (tiles, depth), panels of weights: for any number of tiles, in parts as equal as
 // possible.
@@ -598,12 +535,6 @@ void multiply_back(T* V, const T* M, const Weights<T, m, subs>& weights, const L
     });
 }
 
-// From one plane of dU to the next, each for an s and (i, j); as those of U, they fall into different sets of the caches.
-template <class T>
-long weights_plane(const ConvSizes& s) {
-    return odd_vectors<T>(s.C * divide_up(s.F, lanes<T>) * lanes<T>);
-}
-
 // dU_ij[s] (+)= Σ_t V[s, t + (i, j)] dM[s, t], in panels of NR filters, each (C, NR), for each (i, j).
 template <class T, int m, int subs>
 void multiply_weights(T* dU, const T* V, const T* M, const Layout<T, m, subs>& g, long begin, long end, long s, bool accumulate) {
@@ -640,62 +571,6 @@ void multiply_weights(T* dU, const T* V, const T* M, const Layout<T, m, subs>& g
     };
     if (subs == 1) return run(0, (end - begin) * g.cols);
     spans(g, begin, end, [&](Span span) { run(span.tile, (span.last - span.first) * g.wide - (subs - 1)); });
-}
-
-// dw += Gᵀ dU G, where dU is the sum of `pieces` that lie `size` apart, for L filters and some channels at a time.
-template <class T, int m, int subs>
-void transform_weights_back(T* dw, const T* dU, long pieces, long size, const Weights<T, m, subs>& weights, const ConvSizes& s) {
-    constexpr int L = lanes<T>, r = 7 - m, all = subs * subs;
-    const long filters = divide_up(s.F, L) * L, plane = weights_plane<T>(s);
-    const long taps = s.HH * s.HH, chunk = 32, chunks = divide_up(s.C, chunk);
-    share(filters / L * chunks, pieces * size, [&](long piece) {
-        const long f = piece / chunks * L, c0 = piece % chunks * chunk, c1 = std::min(s.C, c0 + chunk);
-        const long panel = f / NR<T> * NR<T>, width = std::min<long>(NR<T>, filters - panel);
-        T* const kernels = scratch<T>(Slot::panel_a, (chunk * taps + L) * L);  // (c, tap, filter)
-        for (long c = c0; c < c1; c++)
-            for (int i = 0; i < subs; i++)
-                for (int j = 0; j < subs; j++) {
-                    Vec<T> half[r][6];
-#pragma GCC unroll 6
-                    for (int q = 0; q < 6; q++) {
-                        Vec<T> u[6] = {}, o[r];
-#pragma GCC unroll 6
-                        for (int p = 0; p < 6; p++) {
-                            if (is_zero(subs, p, i) || is_zero(subs, q, j)) continue;
-                            const T* const from = dU + ((6 * p + q) * all + i * subs + j) * plane + panel * s.C + c * width + f - panel;
-                            u[p] = load(from);
-                            for (long other = 1; other < pieces; other++) u[p] += load(from + other * size);
-                        }
-                        winograd::filter_back(u, o);
-#pragma GCC unroll 5
-                        for (int y = 0; y < r; y++) half[y][q] = o[y];
-                    }
-                    T* const kernel = kernels + (c - c0) * taps * L;
-#pragma GCC unroll 5
-                    for (int y = 0; y < r; y++) {
-                        Vec<T> o[r];
-                        winograd::filter_back(half[y], o);
-#pragma GCC unroll 5
-                        for (int x = 0; x < r; x++)
-                            if (weights.has_tap(s.HH, i, y) && weights.has_tap(s.HH, j, x))
-                                store(kernel + ((m * i + y) * s.HH + m * j + x) * L, o[x]);
-                    }
-                }
-        const long count = (c1 - c0) * taps;
-        for (long k = 0; k < count; k += L) {
-            Vec<T> v[L];
-#pragma GCC unroll 16
-            for (int i = 0; i < L; i++) v[i] = load(kernels + (k + i) * L);
-            transpose<T>(v);
-#pragma GCC unroll 16
-            for (int i = 0; i < L; i++) {
-                if (f + i >= s.F) continue;
-                T* const to = dw + ((f + i) * s.C + c0) * taps + k;
-                const long some = std::min<long>(L, count - k);
-                store_some(to, load_some(to, some) + v[i], some);
-            }
-        }
-    });
 }
 
 // bias[f] += Σ_t of the tiles' sums of dout, which is what the transform is at the point 1.
@@ -790,6 +665,7 @@ void backward_by_planes(const ConvSizes& s, Array<T> dx, Array<T> dw, Array<T> d
         for (long f = 0; f < s.F; f++) db[f] += bias[f];
 }
 
+// dx, or dw and db, may be missing.
 template <class T, int m, int subs>
 void backward(const ConvSizes& s, Array<T> dx, Array<T> dw, Array<T> db, Array<const T> dout, Array<const T> x,
               Array<const T> w, Array<const T> relu_out) {
@@ -818,17 +694,18 @@ void backward(const ConvSizes& s, Array<T> dx, Array<T> dw, Array<T> db, Array<c
             for (int k = 0; k < 36; k++) fill_zero(M + k * g.M_plane - g.F_stride, g.F_stride);
         for (long block = 0; block < g.blocks(last - first); block++) {
             const long begin = first + g.block_begin(last - first, block), end = first + g.block_begin(last - first, block + 1);
-            transform_input(V, x.data, g, begin, end, 0, s.C, strip, half);
+            if (dw) transform_input(V, x.data, g, begin, end, 0, s.C, strip, half);
             transform_upstream(M, dout.data, relu_out.data, g, begin, end, 0, s.F, strip, half);
-            add_bias(bias, M, g, begin, end);
+            if (dw) add_bias(bias, M, g, begin, end);
             for (long k = 0; k < 36; k++) {
-                multiply_weights(dU, V, M, g, begin, end, k, block > 0);
+                if (dw) multiply_weights(dU, V, M, g, begin, end, k, block > 0);
                 if (dx) multiply_back(V, M, weights, g, begin, end, k);  // in the place of V, which is done with
             }
             if (dx) transform_input_back(dx.data, V, carry, g, begin, end, 0, s.C, strip, half);
         }
     });
 
+    if (!dw) return;
     transform_weights_back(dw.data, partial, pieces, size, weights, s);
     if (db)
         for (long piece = 0; piece < pieces; piece++)
@@ -846,6 +723,15 @@ void with_tiles_for(long size, F&& f) {
         default: return f(integral_constant<int, 3>{}, integral_constant<int, 2>{});
     }
 }
+
+// The sizes of a convolution of whose outputs `pooled` has a quarter.
+template <class A, class B, class C>
+ConvSizes pooled_sizes(const A& pooled, const B& x, const C& w, long top, long left) {
+    ConvSizes s = conv_sizes(pooled, x, w, 1, 1, 1, 1, top, left);
+    s.OH *= 2, s.OW *= 2;
+    return s;
+}
+
 }  // namespace
 
 // out (N, F, OH, OW), x (N, C, H, W), w (F, C, HH, HH) with HH = 3 to 7, b (F,) or missing; relu != 0 for the fused conv + relu.
@@ -853,6 +739,7 @@ template <class T>
 void winograd_forward(Array<T> out, Array<const T> x, Array<const T> w, Array<const T> b, long stride_y, long stride_x,
                       long dilation_y, long dilation_x, long top, long left, long relu) {
     const ConvSizes s = conv_sizes(out, x, w, stride_y, stride_x, dilation_y, dilation_x, top, left);
+    if (few::fit(s)) return few::forward<T>(s, out.data, nullptr, x.data, w.data, b.data, relu != 0, false);
     with_tiles_for(s.HH, [&](auto m, auto subs) { forward<T, m, subs>(s, out, x, w, b, relu); });
 }
 BACKPASS_KERNEL(winograd_forward,
@@ -864,10 +751,38 @@ void winograd_backward(Array<T> dx, Array<T> dw, Array<T> db, Array<const T> dou
                        Array<const T> relu_out, long stride_y, long stride_x, long dilation_y, long dilation_x, long top,
                        long left) {
     const ConvSizes s = conv_sizes(dout, x, w, stride_y, stride_x, dilation_y, dilation_x, top, left);
+    if (few::fit(s)) {
+        few::weight_gradients<T>(s, dw.data, db.data, {dout.data, relu_out.data, nullptr}, x.data);
+        if (!dx) return;
+        dw = db = {};
+    }
     with_tiles_for(s.HH, [&](auto m, auto subs) { backward<T, m, subs>(s, dx, dw, db, dout, x, w, relu_out); });
 }
 BACKPASS_KERNEL(winograd_backward,
                 "dx?(N, C, H, W) dw(F, C, HH, WW) db?(F) dout(N, F, OH, OW) x(N, C, H, W) w(F, C, HH, WW) "
                 "relu_out?(N, F, OH, OW) " CONV_GEOMETRY " |" CONV_RULES WINOGRAD_RULES)
+
+#define WINOGRAD_POOL_RULES                                                                                \
+    " | C = 3, HH > 5, HH <= 7, WW = HH, top > -1, left > -1, 2*PH + HH <= H + 2*top + 2, 2*PW + WW <= W + 2*left + 2"
+
+// Convolution, relu and max pooling of 2 x 2 windows: out, places (N, F, PH, PW), of 2 PH x 2 PW outputs of the convolution;
+// places may be missing.
+template <class T>
+void winograd_pool_forward(Array<T> out, Array<std::uint8_t> places, Array<const T> x, Array<const T> w, Array<const T> b,
+                           long top, long left) {
+    const ConvSizes s = pooled_sizes(out, x, w, top, left);
+    few::forward<T>(s, out.data, places.data, x.data, w.data, b.data, true, true);
+}
+BACKPASS_KERNEL(winograd_pool_forward,
+                "out(N, F, PH, PW) places?(N, F, PH, PW) x(N, C, H, W) w(F, C, HH, WW) b?(F) top left" WINOGRAD_POOL_RULES)
+
+template <class T>
+void winograd_pool_backward(Array<T> dw, Array<T> db, Array<const T> dout, Array<const std::uint8_t> places, Array<const T> x,
+                            long top, long left) {
+    const ConvSizes s = pooled_sizes(dout, x, dw, top, left);
+    few::weight_gradients<T>(s, dw.data, db.data, {dout.data, nullptr, places.data}, x.data);
+}
+BACKPASS_KERNEL(winograd_pool_backward,
+                "dw(F, C, HH, WW) db?(F) dout(N, F, PH, PW) places(N, F, PH, PW) x(N, C, H, W) top left" WINOGRAD_POOL_RULES)
 
 }  // namespace backpass
