@@ -389,7 +389,7 @@ class Conv(Layer):
             strided = self._steps()[0] == (2, 2)
             rows, cols = self.declare(x).out[2:]
             wide = min(C, self.filters) >= 8 or (self.kernel == (7, 7) and C >= 3 and self.filters >= 32)
-            wide |= self.kernel in ((6, 6), (7, 7)) and C == 3 and self.filters >= 16
+            wide |= self._is_of_pictures(C) and self.filters >= 16
             if self.algorithm == "winograd" or (wide and min(rows, cols) >= (2 if strided else 3)):
                 return "winograd_strided" if strided else "winograd"
         if self.groups > 1 and self.groups == C:
@@ -410,10 +410,13 @@ class Conv(Layer):
         covers = x[2] + top < size[0] + self.kernel[0] and x[3] + left < size[1] + self.kernel[1]
         return covers and self._kernel_name(x) == "winograd"
 
+    def _is_of_pictures(self, C: int) -> bool:
+        """Return whether Winograd has kernels of its own: 6 x 6 or 7 x 7 on three channels (native/winograd_few.hpp)."""
+        return self.kernel in ((6, 6), (7, 7)) and C == 3
+
     def can_pool(self, x: Shape) -> bool:
         """Return whether the kernels can compute relu and max pooling of 2 x 2 windows along: Winograd's for three channels."""
-        few = x[1] == 3 and self.kernel in ((6, 6), (7, 7))
-        return few and self._kernel_name(x) == "winograd" and min(self.declare(x).out[2:]) > 2
+        return self._is_of_pictures(x[1]) and self._kernel_name(x) == "winograd" and min(self.declare(x).out[2:]) > 2
 
     def _sizes(self) -> tuple[int, ...]:
         """Stride, dilation and the first zeros, vertical and horizontal each, as the kernels take them."""

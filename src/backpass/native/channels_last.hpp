@@ -102,4 +102,24 @@ inline void zero_border(T* strip, long pitch, long height, long y0, long y1, lon
     fill_zero(strip + y1 * pitch * L, (height - y1) * pitch * L);
 }
 
+// lines[i][k] += columns[k][i] for k < count and i < filters, or a vector of them; lines are `step` apart.  Columns may be read up
+// to a whole number of vectors.
+template <class T>
+inline void add_across(T* lines, long step, long filters, const T* columns, long count) {
+    constexpr int L = lanes<T>;
+    for (long k = 0; k < count; k += L) {
+        Vec<T> v[L];
+#pragma GCC unroll 16
+        for (int i = 0; i < L; i++) v[i] = load(columns + (k + i) * L);
+        transpose<T>(v);
+        const long some = std::min<long>(L, count - k);
+#pragma GCC unroll 16
+        for (int i = 0; i < L; i++) {
+            if (i >= filters) continue;
+            T* const to = lines + i * step + k;
+            store_some(to, load_some(to, some) + v[i], some);
+        }
+    }
+}
+
 }  // namespace backpass

@@ -122,20 +122,7 @@ void transform_weights_back(T* dw, const T* dU, long pieces, long size, const We
                                 store(kernel + ((m * i + y) * s.HH + m * j + x) * L, o[x]);
                     }
                 }
-        const long count = (c1 - c0) * taps;
-        for (long k = 0; k < count; k += L) {
-            Vec<T> v[L];
-#pragma GCC unroll 16
-            for (int i = 0; i < L; i++) v[i] = load(kernels + (k + i) * L);
-            transpose<T>(v);
-#pragma GCC unroll 16
-            for (int i = 0; i < L; i++) {
-                if (f + i >= s.F) continue;
-                T* const to = dw + ((f + i) * s.C + c0) * taps + k;
-                const long some = std::min<long>(L, count - k);
-                store_some(to, load_some(to, some) + v[i], some);
-            }
-        }
+        add_across(dw + (f * s.C + c0) * taps, s.C * taps, s.F - f, kernels, (c1 - c0) * taps);
     });
 }
 
